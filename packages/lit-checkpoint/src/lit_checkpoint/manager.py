@@ -1,0 +1,284 @@
+"""Which checkpoints of a run to keep."""
+
+import math
+import time
+import warnings
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from os import PathLike
+from typing import Any, SupportsFloat
+
+from lit_checkpoint.errors import CheckpointCorruptError
+from lit_checkpoint.file_io import FileCheckpointIO
+from lit_checkpoint.folder import BEST, INDEX, LAST, Entry, Index, read_index, read_pointer, write_index
+from lit_checkpoint.io import CheckpointIO
+from lit_checkpoint.naming import check_template, format_name, numbered
+from lit_checkpoint.registry import get_io
+from lit_checkpoint.storage import join, locate
+
+State = dict[str, Any]
+
+
+class CheckpointManager:
+    """Keeps the best and the last checkpoints of a run in one folder.
+
+    ``best`` and ``last`` are small text files that hold the name of a checkpoint beside them; ``index.json`` lists all
+    that are kept. A new manager on the same folder, also after it was moved, goes on from there. Files that it did not
+    write are never touched. Nothing old is removed before the new checkpoint is on the disk and verified, so the folder
+    needs room for one more than it keeps.
+
+    Args:
+        dirpath: Folder, a path or a URL; made at the first save.
+        filename: Template of the file names; ``{epoch}``, ``{step}`` and the names of metrics are filled in
+            (``"{epoch}-{val_loss:.3f}"`` gives ``epoch=3-val_loss=0.123.ckpt``). Default ``"{epoch}-{step}"``, or
+            ``"{step}"`` when no epoch is given. A name that another checkpoint has gets ``-v1``, ``-v2``, ... added.
+        monitor: Metric that decides which are best. Without one, later is better.
+        mode: ``"min"`` or ``"max"``: which end of ``monitor`` is better.
+        save_top_k: How many of the best are kept; ``-1`` keeps all, ``0`` none.
+        save_last: Whether the newest is kept as well, however good it is.
+        io: Format: a :class:`CheckpointIO` or a registered name; default one file of ``torch.save``.
+
+    Raises:
+        ValueError: For a mode, number or template that makes no sense.
+
+    Example:
+        >>> import pathlib, tempfile, torch
+        >>> folder = tempfile.mkdtemp()
+        >>> manager = CheckpointManager(folder, monitor="val_loss", save_top_k=1)
+        >>> model = torch.nn.Linear(2, 1)
+        >>> for epoch, loss in enumerate([0.5, 0.3, 0.4]):
+        ...     path = manager.save(lambda: {"state_dict": model.state_dict()}, step=epoch, metrics={"val_loss": loss},
+        ...                         epoch=epoch)
+        >>> manager.best_score
+        0.3
+        >>> sorted(path.name for path in pathlib.Path(folder).iterdir())
+        ['best', 'epoch=1-step=1.ckpt', 'epoch=2-step=2.ckpt', 'index.json', 'last']
+    """
+
+    def __init__(
+        self,
+        dirpath: str | PathLike[str],
+        *,
+        filename: str | None = None,
+        monitor: str | None = None,
+        mode: str = "min",
+        save_top_k: int = 1,
+        save_last: bool = True,
+        io: str | CheckpointIO | None = None,
+    ) -> None:
+        if mode not in {"min", "max"}:
+            raise ValueError(f"mode={mode!r} must be 'min' or 'max'.")
+        if save_top_k < -1:
+            raise ValueError(f"save_top_k={save_top_k} must be -1 (all), 0 (none) or the number of best ones to keep.")
+        if filename is not None:
+            check_template(filename)
+        self._storage, self._folder = locate(dirpath)
+        self._io = FileCheckpointIO() if io is None else get_io(io)
+        self._filename = filename
+        self._monitor = monitor
+        self._mode = mode
+        self._top_k = save_top_k
+        self._save_last = save_last
+        self._entries: list[Entry] = []
+        self._last: str | None = None
+        self._adopt(read_index(self._storage, self._folder), self._path(INDEX))
+        with suppress(CheckpointCorruptError):
+            pointed = read_pointer(self._storage, self._folder, LAST)
+            self._last = pointed if pointed in self._files() else self._last
+
+    @property
+    def dirpath(self) -> str:
+        """The folder, as a path or URL."""
+        return self._folder
+
+    @property
+    def best_path(self) -> str | None:
+        """Path of the best checkpoint; ``None`` if none is kept."""
+        ranked = self._ranked()
+        return self._path(ranked[0].file) if ranked and self._top_k else None
+
+    @property
+    def best_score(self) -> float | None:
+        """Score of the best checkpoint; ``None`` without one or without a ``monitor``."""
+        ranked = self._ranked()
+        return ranked[0].score if ranked and self._top_k else None
+
+    @property
+    def last_path(self) -> str | None:
+        """Path of the newest checkpoint; ``None`` if there is none or ``save_last`` is off."""
+        return self._path(self._last) if self._last is not None and self._save_last else None
+
+    @property
+    def best_k(self) -> dict[str, float | None]:
+        """Paths of the best that are kept, best first, with their scores, which are ``None`` without ``monitor``."""
+        return {self._path(entry.file): entry.score for entry in self._best()}
+
+    def wants(self, metrics: Mapping[str, SupportsFloat] | None = None) -> bool:
+        """Whether :meth:`save` would keep a checkpoint with these metrics: ask before building a costly state.
+
+        Raises:
+            ValueError: If ``metrics`` lacks the monitored one, naming what it has.
+        """
+        return self._save_last or self._is_among_best(self._score(metrics))
+
+    def save(
+        self,
+        state: State | Callable[[], State],
+        *,
+        step: int,
+        epoch: int | None = None,
+        metrics: Mapping[str, SupportsFloat] | None = None,
+    ) -> str | None:
+        """Save a checkpoint if it is to be kept, then remove those that no longer are.
+
+        Args:
+            state: The state, or a function that returns it, which is called only if it is to be kept.
+            step: Optimizer updates so far.
+            epoch: Epochs so far, if they are counted.
+            metrics: Numbers for ``monitor`` and the file name. ``None`` means that nothing was measured, as at an
+                interruption: the checkpoint can be the last then, never the best, and is named by epoch and step.
+
+        Returns:
+            The path written, or ``None`` if the checkpoint was not wanted.
+
+        Raises:
+            ValueError: If ``metrics`` lacks the monitored metric or one that the file name asks for.
+            TypeError: If the state holds what cannot be loaded safely, naming its place.
+            OSError: If it could not be written; the folder's older checkpoints and pointers are untouched.
+        """
+        score = self._score(metrics)
+        if not self._save_last and not self._is_among_best(score):
+            return None
+        name = self._name(step, epoch, metrics)
+        self._storage.remove_litter(self._folder)
+        others = [entry for entry in self._entries if entry.file != name]
+        # Announced before it is there: a process killed in between leaves an entry without a file, which is ignored,
+        # and not a file that no later manager would know as its own.
+        if name not in self._files():
+            self._write_index([*others, Entry(name, step, epoch, score, time=time.time())])
+        self._io.save(state() if callable(state) else state, self._path(name))
+        size = self._storage.size(self._path(name))
+        self._entries = [*others, Entry(name, step, epoch, score, size, time.time())]
+        self._last = name
+        self._write_pointers()
+        self._remove_superseded()
+        self._write_index(self._entries)
+        return self._path(name)
+
+    def state_dict(self) -> State:
+        """What is kept and how good it was, in plain values with names relative to the folder."""
+        return self._index(self._entries).to_plain()
+
+    def load_state_dict(self, state: State) -> None:
+        """Add what an earlier manager knew, as far as the files are in this manager's folder."""
+        index = Index.of(state)
+        there = self._storage.names(self._folder)
+        index.checkpoints = [entry for entry in index.checkpoints if entry.file in there]
+        self._adopt(index, "the saved state")
+
+    def _adopt(self, index: Index | None, source: str) -> None:
+        if index is None or not index.checkpoints:
+            return
+        if (index.monitor, index.mode) != (self._monitor, self._mode):
+            warnings.warn(
+                f"Checkpoints in {source} were chosen by monitor={index.monitor!r}, mode={index.mode!r}; "
+                f"this manager has monitor={self._monitor!r}, mode={self._mode!r}. They are left as they are, neither "
+                "compared nor removed.",
+                RuntimeWarning,
+                stacklevel=3,
+            )
+            return
+        known = self._files()
+        self._entries += [entry for entry in index.checkpoints if entry.file not in known]
+        self._entries.sort(key=lambda entry: entry.time)
+        if self._last is None and index.last in self._files():
+            self._last = index.last
+
+    def _score(self, metrics: Mapping[str, SupportsFloat] | None) -> float | None:
+        if self._monitor is None or metrics is None:
+            return None
+        if self._monitor not in metrics:
+            there = ", ".join(sorted(metrics)) or "nothing"
+            raise ValueError(f"monitor={self._monitor!r} is not among the metrics. There is: {there}.")
+        return float(metrics[self._monitor])
+
+    def _rank(self, score: float | None) -> float | None:
+        """Lower is better; ``None`` can never be best."""
+        if score is None or math.isnan(score):
+            return None
+        return score if self._mode == "min" else -score
+
+    def _ranked(self) -> list[Entry]:
+        if self._monitor is None:
+            return self._entries[::-1]
+        ranks = [(self._rank(entry.score), entry) for entry in self._entries]
+        return [entry for rank, entry in sorted(((r, e) for r, e in ranks if r is not None), key=lambda pair: pair[0])]
+
+    def _best(self) -> list[Entry]:
+        ranked = self._ranked()
+        return ranked if self._top_k == -1 else ranked[: self._top_k]
+
+    def _is_among_best(self, score: float | None) -> bool:
+        if self._top_k == -1 or self._monitor is None:
+            return self._top_k != 0
+        rank, best = self._rank(score), self._best()
+        if rank is None or self._top_k == 0:
+            return False
+        worst = self._rank(best[-1].score) if best else None
+        return len(best) < self._top_k or worst is None or rank < worst
+
+    def _name(self, step: int, epoch: int | None, metrics: Mapping[str, SupportsFloat] | None) -> str:
+        counters = {"step": step} if epoch is None else {"epoch": epoch, "step": step}
+        template = "-".join(f"{{{name}}}" for name in counters)
+        values: dict[str, float] = dict(counters)
+        if self._filename is not None and (metrics is not None or self._monitor is None):
+            template = self._filename
+            values = {name: float(value) for name, value in (metrics or {}).items()} | values
+        name = format_name(template, values)
+        there = self._storage.names(self._folder)
+        same = {entry.file for entry in self._entries if (entry.step, entry.epoch) == (step, epoch)}
+        number, free = 0, name
+        while free in there and free not in same:
+            number += 1
+            free = numbered(name, number)
+        return free
+
+    def _files(self) -> set[str]:
+        return {entry.file for entry in self._entries}
+
+    def _path(self, name: str) -> str:
+        return join(self._folder, name)
+
+    def _index(self, entries: list[Entry]) -> Index:
+        best = self._best()
+        return Index(self._monitor, self._mode, best[0].file if best else None, self._last, list(entries))
+
+    def _write_index(self, entries: list[Entry]) -> None:
+        write_index(self._storage, self._folder, self._index(entries))
+
+    def _write_pointers(self) -> None:
+        best = self._best()
+        if self._save_last and self._last is not None:
+            self._storage.write_text(self._path(LAST), self._last + "\n")
+        if best:
+            self._storage.write_text(self._path(BEST), best[0].file + "\n")
+
+    def _remove_superseded(self) -> None:
+        kept = {entry.file for entry in (self._entries if self._top_k == -1 else self._best())}
+        if self._save_last and self._last is not None:
+            kept.add(self._last)
+        for entry in [entry for entry in self._entries if entry.file not in kept]:
+            if self._remove(self._path(entry.file)):
+                self._entries.remove(entry)
+
+    def _remove(self, path: str) -> bool:
+        try:
+            self._io.remove(path)
+        except OSError as error:
+            warnings.warn(
+                f"{path} is no longer needed and could not be removed ({error}); the next save tries again.",
+                RuntimeWarning,
+                stacklevel=4,
+            )
+            return False
+        return True
