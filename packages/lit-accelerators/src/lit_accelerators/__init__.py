@@ -1,0 +1,52 @@
+"""Devices, precision and processes for PyTorch: the same code on one laptop core and on many GPUs."""
+
+from lit_accelerators.__about__ import __version__
+from lit_accelerators.collectives import Collectives, LocalCollectives, ProcessGroupCollectives, ReduceOp
+from lit_accelerators.connect import ConnectedLoader, Connection, connect
+from lit_accelerators.devices import Accelerator, CPUAccelerator, CUDAAccelerator, MPSAccelerator
+from lit_accelerators.environments import ClusterEnvironment, LocalEnvironment, TorchElasticEnvironment
+from lit_accelerators.launchers import InProcessLauncher, Launcher, MultiprocessLauncher, ScriptLauncher
+from lit_accelerators.order import BatchOrder, epoch_order, mix_seed, order_of, own_order
+from lit_accelerators.precision import FullPrecision, MixedPrecision, Precision
+from lit_accelerators.resolve import make_strategy
+from lit_accelerators.seeding import isolate_rng, rng_state, seed_everything, set_rng_state
+from lit_accelerators.strategies import DDPStrategy, GradientSync, SingleDeviceStrategy, Strategy
+
+__all__ = [
+    "Accelerator",
+    "BatchOrder",
+    "CPUAccelerator",
+    "CUDAAccelerator",
+    "ClusterEnvironment",
+    "Collectives",
+    "ConnectedLoader",
+    "Connection",
+    "DDPStrategy",
+    "FullPrecision",
+    "GradientSync",
+    "InProcessLauncher",
+    "Launcher",
+    "LocalCollectives",
+    "LocalEnvironment",
+    "MPSAccelerator",
+    "MixedPrecision",
+    "MultiprocessLauncher",
+    "Precision",
+    "ProcessGroupCollectives",
+    "ReduceOp",
+    "ScriptLauncher",
+    "SingleDeviceStrategy",
+    "Strategy",
+    "TorchElasticEnvironment",
+    "__version__",
+    "connect",
+    "epoch_order",
+    "isolate_rng",
+    "make_strategy",
+    "mix_seed",
+    "order_of",
+    "own_order",
+    "rng_state",
+    "seed_everything",
+    "set_rng_state",
+]

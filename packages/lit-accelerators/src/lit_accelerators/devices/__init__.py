@@ -1,0 +1,8 @@
+"""Kinds of devices."""
+
+from lit_accelerators.devices.base import Accelerator
+from lit_accelerators.devices.cpu import CPUAccelerator
+from lit_accelerators.devices.cuda import CUDAAccelerator
+from lit_accelerators.devices.mps import MPSAccelerator
+
+__all__ = ["Accelerator", "CPUAccelerator", "CUDAAccelerator", "MPSAccelerator"]

@@ -1,0 +1,160 @@
+"""From the words a user writes to one :class:`Strategy`."""
+
+import functools
+import sys
+from collections.abc import Callable, Sequence
+
+from lit_accelerators.devices.base import Accelerator
+from lit_accelerators.environments.base import ClusterEnvironment
+from lit_accelerators.environments.local import LocalEnvironment
+from lit_accelerators.environments.torchelastic import TorchElasticEnvironment
+from lit_accelerators.precision.base import Precision
+from lit_accelerators.registry import STRATEGIES_GROUP, look_up, make_accelerator, make_precision
+from lit_accelerators.strategies.base import Strategy
+from lit_accelerators.strategies.ddp import DDPStrategy
+from lit_accelerators.strategies.single_device import SingleDeviceStrategy
+
+StrategyFactory = Callable[..., Strategy]
+"""Called with the keyword arguments ``accelerator``, ``indices``, ``precision``, ``environment``, ``num_nodes``."""
+
+
+def make_strategy(
+    accelerator: str | Accelerator = "auto",
+    devices: int | str | Sequence[int] = "auto",
+    num_nodes: int = 1,
+    strategy: str | Strategy | StrategyFactory = "auto",
+    precision: str | int | Precision = "32-true",
+    environment: ClusterEnvironment | None = None,
+) -> Strategy:
+    """Compose a strategy from words or objects; contradictions are refused here and not at hour three.
+
+    Args:
+        accelerator: ``"auto"`` (cuda, else mps, else cpu), ``"cpu"``, ``"cuda"`` (or ``"gpu"``), ``"mps"``, a name that
+            a package registers under the entry-point group ``lit_accelerators.accelerators``, or an object.
+        devices: how many (``2``), which (``[0, 2]``, ``"0,2"``), ``-1`` for all, or ``"auto"``: what torchrun was told,
+            else every GPU, else one process. On the CPU a device is a process.
+        num_nodes: machines in the run, each with as many devices.
+        strategy: ``"auto"``, ``"single_device"``, ``"ddp"``, ``"ddp_spawn"``, ``"ddp_fork"``, ``"ddp_notebook"``; the
+            ddp ones also with ``_find_unused_parameters_true`` or ``_false`` behind them; a name that a package
+            registers under ``lit_accelerators.strategies``; a callable that makes one from the resolved parts, such as
+            ``functools.partial(DDPStrategy, gradient_as_bucket_view=True)``; or an object, which is complete already.
+        precision: ``"32-true"`` (or 32), ``"bf16-mixed"`` (or ``"bf16"``), or an object.
+        environment: where ranks come from; detected by default.
+
+    Returns:
+        The strategy, not yet launched.
+
+    Raises:
+        ValueError: for a word that does not exist, devices that are not there, or flags that contradict each other or
+            the environment, with what to write instead.
+
+    Example:
+        >>> strategy = make_strategy(accelerator="cpu")
+        >>> strategy.name, strategy.world_size, strategy.precision.name
+        ('single_device', 1, '32-true')
+        >>> make_strategy(accelerator="cpu", devices=2, strategy="ddp_spawn", precision="bf16-mixed").world_size
+        2
+    """
+    if isinstance(strategy, Strategy):
+        _check_agreement(strategy, accelerator, devices, num_nodes, precision, environment)
+        return strategy
+    if isinstance(num_nodes, bool) or not isinstance(num_nodes, int) or num_nodes < 1:
+        raise ValueError(f"num_nodes must be a whole number of at least 1, got {num_nodes!r}.")
+    chosen = make_accelerator(accelerator)
+    indices = _parse_devices(chosen, devices, environment)
+    if environment is None:
+        environment = (
+            TorchElasticEnvironment() if TorchElasticEnvironment.detect() else LocalEnvironment(len(indices), num_nodes)
+        )
+    environment.validate(devices=len(indices), num_nodes=num_nodes)
+    world_size = len(indices) * num_nodes
+    if strategy == "single_device" and world_size > 1:
+        raise ValueError(
+            f"strategy='single_device' is for one device, but devices={devices!r} and num_nodes={num_nodes} are "
+            f"{world_size}. Write devices=1, or strategy='ddp'."
+        )
+    factory = _factory(strategy, world_size) if isinstance(strategy, str) else strategy
+    made = factory(
+        accelerator=chosen,
+        indices=indices,
+        precision=make_precision(precision),
+        environment=environment,
+        num_nodes=num_nodes,
+    )
+    if not isinstance(made, Strategy):
+        raise TypeError(f"strategy={strategy!r} made {made!r}, which is no Strategy.")
+    return made
+
+
+def _parse_devices(
+    accelerator: Accelerator, devices: int | str | Sequence[int], environment: ClusterEnvironment | None
+) -> list[int]:
+    if devices == "auto" and environment is None and TorchElasticEnvironment.detect():
+        # torchrun was told already how many processes a node has.
+        return accelerator.parse_devices(TorchElasticEnvironment().local_world_size)
+    return accelerator.parse_devices(devices)
+
+
+def _single_device(
+    accelerator: Accelerator,
+    indices: Sequence[int],
+    precision: Precision,
+    environment: ClusterEnvironment,
+    num_nodes: int,
+) -> Strategy:
+    return SingleDeviceStrategy(accelerator, indices[0], precision, environment)
+
+
+_STRATEGIES: dict[str, StrategyFactory] = {
+    "single_device": _single_device,
+    **{
+        f"ddp{word}{suffix}": functools.partial(DDPStrategy, **{"start": start, **options})  # type: ignore[arg-type]
+        for word, start in (("", "script"), ("_spawn", "spawn"), ("_fork", "fork"), ("_notebook", "notebook"))
+        for suffix, options in (
+            ("", {}),
+            ("_find_unused_parameters_true", {"find_unused_parameters": True}),
+            ("_find_unused_parameters_false", {"find_unused_parameters": False}),
+        )
+    },
+}
+
+
+def _factory(name: str, world_size: int) -> StrategyFactory:
+    if name == "auto":
+        if world_size == 1:
+            return _single_device
+        name = "ddp_fork" if _is_interactive() else "ddp"
+    return look_up(name, _STRATEGIES, STRATEGIES_GROUP, what="strategy")
+
+
+def _is_interactive() -> bool:
+    return hasattr(sys, "ps1") or bool(sys.flags.interactive) or "ipykernel" in sys.modules
+
+
+def _check_agreement(
+    strategy: Strategy,
+    accelerator: str | Accelerator,
+    devices: int | str | Sequence[int],
+    num_nodes: int,
+    precision: str | int | Precision,
+    environment: ClusterEnvironment | None,
+) -> None:
+    """Refuse flags beside a strategy object that say something else than the object does."""
+    instead = (
+        f"A strategy object is complete. Give it what you want when you make it, or give the class with its options "
+        f"instead: strategy=functools.partial({type(strategy).__name__}, ...)."
+    )
+    if accelerator != "auto" and make_accelerator(accelerator).name != strategy.accelerator.name:
+        raise ValueError(f"accelerator={accelerator!r}, but the strategy has {strategy.accelerator.name!r}. {instead}")
+    if devices != "auto":
+        processes = len(strategy.accelerator.parse_devices(devices)) * num_nodes
+        if processes != strategy.world_size:
+            raise ValueError(
+                f"devices={devices!r} and num_nodes={num_nodes} are {processes} processes, but the strategy has "
+                f"{strategy.world_size}. {instead}"
+            )
+    name = make_precision(precision).name
+    if precision != "32-true" and name != strategy.precision.name:
+        raise ValueError(f"precision={precision!r}, but the strategy has {strategy.precision.name!r}. {instead}")
+    if environment is not None and environment is not strategy.environment:
+        raise ValueError(f"environment={environment!r}, but the strategy has {strategy.environment!r}. {instead}")

@@ -1,0 +1,7 @@
+"""Strategies: where a module lives and how processes work on it together."""
+
+from lit_accelerators.strategies.base import GradientSync, Strategy
+from lit_accelerators.strategies.ddp import DDPStrategy
+from lit_accelerators.strategies.single_device import SingleDeviceStrategy
+
+__all__ = ["DDPStrategy", "GradientSync", "SingleDeviceStrategy", "Strategy"]

@@ -1,0 +1,151 @@
+"""The contract of a strategy: where a module lives and how processes work on it together."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from lit_accelerators.collectives import Collectives
+from lit_accelerators.devices.base import Accelerator
+from lit_accelerators.environments.base import ClusterEnvironment
+from lit_accelerators.launchers.base import Launcher
+from lit_accelerators.precision.base import Precision
+
+GradientSync = Literal["step", "backward"]
+
+
+class Strategy(ABC):
+    """Composes an accelerator, a precision, an environment and a launcher into one way of running.
+
+    Life of one process::
+
+        strategy.launcher.launch(main)         # once, in the starting process; main runs in every process:
+            strategy.setup_environment()       # claim the device, join the others
+            strategy.setup_module(module)      # move, convert, shard
+            step = strategy.setup_step(module, module.training_step)
+            for batch in loader:
+                loss = step(batch)             # the user's forward pass, under precision and gradient sync
+                strategy.backward(loss)
+                precision.optimizer_step(optimizer)
+            strategy.teardown()
+
+    Implementations are final: a variation is another composition, never an override of a concrete method.
+    """
+
+    accelerator: Accelerator
+    precision: Precision
+    environment: ClusterEnvironment
+    launcher: Launcher
+    collectives: Collectives
+    """Of one process until :meth:`setup_environment` has run."""
+
+    device: torch.device
+    """Of this process; known from construction on."""
+
+    name: str
+    """The word that chooses it: ``"single_device"``, ``"ddp"``."""
+
+    # Life ---------------------------------------------------------------------------------------------------------
+
+    @abstractmethod
+    def setup_environment(self) -> None:
+        """Claim this process's device and join the others; safe to call again."""
+
+    @abstractmethod
+    def setup_module(self, module: nn.Module) -> nn.Module:
+        """Move, convert and, where the strategy shards, shard ``module`` in place; optimizers are made after this."""
+
+    @abstractmethod
+    def setup_step(
+        self, module: nn.Module, step: Callable[..., Any], *, gradient_sync: GradientSync | None = "step"
+    ) -> Callable[..., Any]:
+        """Return ``step`` (a bound method of ``module``) as it must be called.
+
+        Args:
+            module: what :meth:`setup_module` was given.
+            step: the forward pass; called with the arguments that the returned callable gets.
+            gradient_sync: ``"step"``: each call of the step is followed by one :meth:`backward` from its result;
+                ``"backward"``: any number of backward passes per step, each through :meth:`backward` (manual
+                optimization, several losses); ``None``: no gradients (evaluation).
+        """
+
+    @abstractmethod
+    def backward(self, loss: Tensor, *args: Any, **kwargs: Any) -> None:
+        """Run the backward pass under the precision; afterwards gradients are the same in every process."""
+
+    @abstractmethod
+    def no_sync(self) -> AbstractContextManager[None]:
+        """Inside, backward passes keep their gradients local (all but the last of an accumulation group)."""
+
+    @abstractmethod
+    def teardown(self) -> None:
+        """Leave the process group; safe to call again, also after a failure."""
+
+    # State --------------------------------------------------------------------------------------------------------
+
+    @abstractmethod
+    def module_state(self, module: nn.Module) -> dict[str, Any]:
+        """The module's whole state dict, without prefixes of any wrapper; called in every process."""
+
+    @abstractmethod
+    def optimizer_state(self, module: nn.Module, optimizer: Optimizer) -> dict[str, Any]:
+        """The optimizer's whole state dict; called in every process."""
+
+    # Final: the same for every strategy -----------------------------------------------------------------------------
+
+    @property
+    def world_size(self) -> int:
+        """Processes in the run."""
+        return self.environment.world_size
+
+    @property
+    def global_rank(self) -> int:
+        """Of this process."""
+        return self.environment.global_rank
+
+    @property
+    def local_rank(self) -> int:
+        """Of this process within its node."""
+        return self.environment.local_rank
+
+    @property
+    def is_global_zero(self) -> bool:
+        """Whether this process is the one that writes."""
+        return self.environment.global_rank == 0
+
+    def clip_gradients(
+        self,
+        optimizer: Optimizer,
+        *,
+        max_norm: float | None = None,
+        clip_value: float | None = None,
+        norm_type: float = 2.0,
+        parameters: Iterable[Tensor] | None = None,
+    ) -> Tensor | None:
+        """Clip the gradients of ``optimizer`` by total norm or by value; returns the norm before clipping.
+
+        Raises:
+            ValueError: if both or neither of ``max_norm`` and ``clip_value`` are given, or one is not positive.
+        """
+        if (max_norm is None) == (clip_value is None):
+            raise ValueError(
+                f"Give exactly one of max_norm and clip_value, got max_norm={max_norm}, clip_value={clip_value}."
+            )
+        limit = max_norm if max_norm is not None else clip_value
+        if limit is None or not limit > 0:
+            raise ValueError(f"A clipping bound must be positive, got {limit}.")
+        self.precision.unscale(optimizer)
+        chosen = list(parameters) if parameters is not None else optimizer_parameters(optimizer)
+        if clip_value is not None:
+            nn.utils.clip_grad_value_(chosen, clip_value)
+            return None
+        return nn.utils.clip_grad_norm_(chosen, limit, norm_type=norm_type)
+
+
+def optimizer_parameters(optimizer: Optimizer) -> list[Tensor]:
+    """All parameters of an optimizer, in the order of its groups."""
+    return [parameter for group in optimizer.param_groups for parameter in group["params"]]

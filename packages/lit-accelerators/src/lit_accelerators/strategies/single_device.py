@@ -1,0 +1,93 @@
+"""One process on one device."""
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
+
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from lit_accelerators.collectives import LocalCollectives
+from lit_accelerators.devices.base import Accelerator
+from lit_accelerators.devices.cpu import CPUAccelerator
+from lit_accelerators.environments.base import ClusterEnvironment
+from lit_accelerators.environments.local import LocalEnvironment
+from lit_accelerators.launchers.in_process import InProcessLauncher
+from lit_accelerators.precision.base import Precision
+from lit_accelerators.precision.full import FullPrecision
+from lit_accelerators.strategies._state import module_state_without_wrappers
+from lit_accelerators.strategies.base import GradientSync, Strategy
+
+
+class SingleDeviceStrategy(Strategy):
+    """One process on one device: what a bare loop does, and no more.
+
+    Args:
+        accelerator: the kind of device; the CPU by default.
+        index: which one, an index from ``accelerator.parse_devices``.
+        precision: 32-true by default.
+        environment: where the rank comes from; must say that there is one process.
+
+    Example:
+        >>> import torch
+        >>> strategy = SingleDeviceStrategy()
+        >>> model = strategy.setup_module(torch.nn.Linear(2, 1))
+        >>> step = strategy.setup_step(model, lambda batch: model(batch).sum())
+        >>> strategy.backward(step(torch.ones(3, 2)))
+        >>> model.bias.grad
+        tensor([3.])
+    """
+
+    name = "single_device"
+
+    def __init__(
+        self,
+        accelerator: Accelerator | None = None,
+        index: int = 0,
+        precision: Precision | None = None,
+        environment: ClusterEnvironment | None = None,
+    ) -> None:
+        self.accelerator = CPUAccelerator() if accelerator is None else accelerator
+        self.precision = FullPrecision() if precision is None else precision
+        self.environment = LocalEnvironment() if environment is None else environment
+        if self.environment.world_size != 1:
+            raise ValueError(
+                f"single_device is for one process, but this run has {self.environment.world_size}. "
+                "Write strategy='ddp'."
+            )
+        self.launcher = InProcessLauncher()
+        self.device = self.accelerator.device(index)
+        self.collectives = LocalCollectives(self.device)
+
+    def setup_environment(self) -> None:
+        """Make the device the current one."""
+        self.accelerator.setup_device(self.device)
+
+    def setup_module(self, module: nn.Module) -> nn.Module:
+        """Move ``module`` to the device and convert it."""
+        return self.precision.convert_module(module.to(self.device))
+
+    def setup_step(
+        self, module: nn.Module, step: Callable[..., Any], *, gradient_sync: GradientSync | None = "step"
+    ) -> Callable[..., Any]:
+        """Return ``step`` under the precision; ``step`` itself in full precision."""
+        return self.precision.wrap_step(step, self.device)
+
+    def backward(self, loss: Tensor, *args: Any, **kwargs: Any) -> None:
+        """Run the backward pass."""
+        self.precision.backward(loss, *args, **kwargs)
+
+    def no_sync(self) -> AbstractContextManager[None]:
+        """Do nothing: there is nobody to synchronise with."""
+        return nullcontext()
+
+    def teardown(self) -> None:
+        """Nothing to leave."""
+
+    def module_state(self, module: nn.Module) -> dict[str, Any]:
+        """The state dict of ``module``, without the prefixes of wrappers."""
+        return module_state_without_wrappers(module)
+
+    def optimizer_state(self, module: nn.Module, optimizer: Optimizer) -> dict[str, Any]:
+        """The state dict of ``optimizer``."""
+        return optimizer.state_dict()
