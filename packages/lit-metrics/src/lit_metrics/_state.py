@@ -1,0 +1,212 @@
+"""The state of a metric as a commutative monoid: named values, a reduction each, and how they merge."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any, Literal, TypeAlias
+
+import torch
+from torch import Tensor
+
+StateValue: TypeAlias = Tensor | list[Tensor]
+Reduction: TypeAlias = Literal["sum", "mean", "max", "min", "cat"] | Callable[[Any], Any] | None
+
+def ordinary_tensors() -> AbstractContextManager[Any]:
+    """Returns a context in which new tensors are ordinary ones, also inside `torch.inference_mode`."""
+    return torch.inference_mode(False) if torch.is_inference_mode_enabled() else nullcontext()
+
+
+REDUCTIONS = ("sum", "mean", "max", "min", "cat")
+
+
+@dataclass(frozen=True)
+class StateSpec:
+    """What `add_state` declared: the identity value, the reduction, and whether checkpoints hold it."""
+
+    default: StateValue
+    reduce: Reduction
+    persistent: bool
+
+    @cached_property
+    def mergeable(self) -> bool:
+        """Whether two values can be merged by the declared reduction alone, with the default as identity."""
+        if isinstance(self.default, list):
+            return self.reduce is None or self.reduce == "cat"
+        if self.reduce == "sum":
+            return not bool(self.default.any())
+        return self.reduce in REDUCTIONS
+
+    def fresh(self) -> StateValue:
+        """Returns a new identity value that shares no memory with the default."""
+        return list(self.default) if isinstance(self.default, list) else self.default.clone()
+
+    def to(self, device: torch.device) -> StateSpec:
+        """Returns the same declaration with its default on `device`."""
+        return self if isinstance(self.default, list) else replace(self, default=self.default.to(device))
+
+
+class State:
+    """The values of one metric at one moment; several metrics of one compute group may share the object.
+
+    Attributes:
+        values: Value by state name.
+        count: Number of updates that went in.
+        version: Moves with every change, so that a cached result knows when it is stale.
+        busy: True inside `update` or `compute`, so that `super().update(...)` runs plainly.
+        ready: False until the next update has been checked for device, sharing and sync.
+    """
+
+    __slots__ = ("busy", "count", "ready", "values", "version")
+
+    def __init__(self, values: dict[str, StateValue], count: int = 0) -> None:
+        self.values = values
+        self.count = count
+        self.version = 0
+        self.busy = False
+        self.ready = False
+
+    def copy(self) -> State:
+        """Returns a state that shares no memory with this one, list entries apart: those are never written to."""
+        return State({k: list(v) if isinstance(v, list) else v.clone() for k, v in self.values.items()}, self.count)
+
+    def set(self, name: str, value: StateValue) -> None:
+        """Writes one value."""
+        self.values[name] = value
+        self.version += 1
+
+    def backup(self) -> dict[str, tuple[StateValue, Tensor | int]]:
+        """Returns what `restore` needs; constant time for list states however long they are."""
+        return {k: (v, len(v) if isinstance(v, list) else v.clone()) for k, v in self.values.items()}
+
+    def restore(self, backup: dict[str, tuple[StateValue, Tensor | int]]) -> None:
+        """Puts every value back to what it was when `backup` was taken."""
+        for name, (value, saved) in backup.items():
+            if isinstance(value, list):
+                del value[int(saved) :]
+                self.values[name] = value
+            elif isinstance(saved, Tensor):
+                self.values[name] = saved
+
+    def make_ordinary(self) -> None:
+        """Replaces tensors made in inference mode, which could not be updated in place outside of it."""
+        with ordinary_tensors():
+            for name, value in self.values.items():
+                if isinstance(value, Tensor) and value.is_inference():
+                    self.values[name] = value.clone()
+
+    def own(self, backup: dict[str, tuple[StateValue, Tensor | int]]) -> None:
+        """Copies what an update stored since `backup`: the caller may write to its tensors afterwards."""
+        for name, value in self.values.items():
+            before, length = backup[name]
+            if isinstance(value, list):
+                start = int(length) if value is before else 0
+                value[start:] = [entry.detach().clone() for entry in value[start:]]
+            elif value is not before and isinstance(value, Tensor):
+                self.values[name] = value.detach().clone()
+
+    def lists_to_cpu(self) -> None:
+        """Moves the newest entries of list states to host memory."""
+        for value in self.values.values():
+            if isinstance(value, list):
+                for i in range(len(value) - 1, -1, -1):
+                    if value[i].device.type == "cpu":
+                        break
+                    value[i] = value[i].cpu()
+
+
+def merge_value(reduce: Reduction, mine: StateValue, other: StateValue, counts: tuple[int, int]) -> StateValue:
+    """Merges two values of one state; `mine` may be changed in place.
+
+    Args:
+        reduce: The declared reduction.
+        mine: Value that absorbs.
+        other: Value that is absorbed; never changed.
+        counts: Updates behind `mine` and `other`; they weight a `"mean"`.
+
+    Raises:
+        RuntimeError: If the state declares no reduction, or the values are on different devices.
+    """
+    if isinstance(mine, list):
+        mine.extend(other)
+        return mine
+    if isinstance(other, list):
+        raise TypeError("cannot merge a list of tensors into a tensor state")
+    if reduce == "sum" and mine.shape == other.shape and mine.dtype is other.dtype and mine.is_cpu == other.is_cpu:
+        return mine.add_(other)  # nearly every merge of every batch
+    if other.device != mine.device:
+        raise RuntimeError(
+            f"metric state is on {mine.device}, the new data on {other.device}. A metric follows the device of its"
+            f" first batch; move it with metric.to({str(other.device)!r}) or keep all batches on one device."
+        )
+    if reduce == "sum":
+        return _add(mine, other)
+    if reduce == "max":
+        return torch.maximum(mine, other)
+    if reduce == "min":
+        return torch.minimum(mine, other)
+    if reduce == "cat":
+        return torch.cat([mine, other])
+    if reduce == "mean":
+        total = sum(counts)
+        return mine if total == 0 else (mine * counts[0] + other * counts[1]) / total
+    if reduce is None:
+        raise RuntimeError(
+            "a tensor state with dist_reduce_fx=None has no rule to merge by; declare 'sum', 'mean', 'max', 'min' or"
+            " 'cat', or override merge_state"
+        )
+    return _as_tensor_value(reduce(torch.stack([mine, other])))
+
+
+def _as_tensor_value(value: Any) -> Tensor:
+    return value if isinstance(value, Tensor) else torch.as_tensor(value)
+
+
+def _add(mine: Tensor, other: Tensor) -> Tensor:
+    # A state of shape (0,) waits for its shape: sizes that only the first batch tells.
+    if mine.shape != other.shape:
+        if other.ndim == 1 and other.numel() == 0:
+            return mine
+        if mine.ndim == 1 and mine.numel() == 0:
+            return other.clone()
+        raise RuntimeError(f"cannot merge states of shape {tuple(mine.shape)} and {tuple(other.shape)}")
+    if other.dtype != mine.dtype and torch.promote_types(mine.dtype, other.dtype) != mine.dtype:
+        return mine + other  # counts turn into weighted sums with the first sample weight
+    return mine.add_(other)
+
+
+def merge_into(mine: State, theirs: State, specs: Mapping[str, StateSpec]) -> None:
+    """Merges `theirs` into `mine`, in place; a failure leaves `mine` with its old count."""
+    counts = (mine.count, theirs.count)
+    values = mine.values
+    with ordinary_tensors():
+        for name, spec in specs.items():
+            values[name] = merge_value(spec.reduce, values[name], theirs.values[name], counts)
+    mine.count += theirs.count
+    mine.version += 1
+
+
+def copy_out(value: Any) -> Any:
+    """Returns a copy of a value whose tensors share no memory with it; other objects pass through."""
+    if isinstance(value, Tensor):
+        return value.detach().clone()
+    if isinstance(value, dict):
+        return {k: copy_out(v) for k, v in value.items()}
+    if isinstance(value, (list, tuple)):
+        parts = [copy_out(v) for v in value]
+        return type(value)(*parts) if hasattr(value, "_fields") else type(value)(parts)
+    return value
+
+
+def misfit(key: str, spec: StateSpec, value: Any) -> list[str]:
+    """Returns what is wrong with a loaded value, as a list of at most one message."""
+    default = spec.default
+    if isinstance(default, list) or not isinstance(value, Tensor):
+        expected = list if isinstance(default, list) else Tensor
+        return [] if isinstance(value, expected) else [f"{key}: expected a {expected.__name__}, got {value!r}"]
+    waits = spec.reduce == "cat" or default.shape == (0,)
+    if not waits and value.shape != default.shape:
+        return [f"{key}: expected shape {tuple(default.shape)}, got {tuple(value.shape)}"]
+    return []

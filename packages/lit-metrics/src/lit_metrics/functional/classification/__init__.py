@@ -1,0 +1,1 @@
+"""Classification kernels and functions."""
