@@ -1,0 +1,348 @@
+"""Laws that every strategy keeps, with every precision. A new one adds a row to ``TABLE``."""
+
+import contextlib
+import copy
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+import torch
+import torch._dynamo  # DistributedDataParallel imports it: once here, and not in every forked process
+from torch import Tensor, nn
+
+from lit_accelerators import (
+    CPUAccelerator,
+    CUDAAccelerator,
+    DDPStrategy,
+    FullPrecision,
+    MixedPrecision,
+    Precision,
+    SingleDeviceStrategy,
+    Strategy,
+)
+
+
+@dataclass(frozen=True)
+class Row:
+    """One way of running. ``tolerance``: of gradients of order 1, to one process with all samples."""
+
+    make: Callable[[Precision], Strategy]
+    ranks: int
+    precision: type[Precision]
+    tolerance: float
+
+
+def ddp(precision: Precision) -> Strategy:
+    return DDPStrategy(CPUAccelerator(), [0, 1], precision, start="fork")
+
+
+def ddp_cuda(precision: Precision) -> Strategy:
+    return DDPStrategy(CUDAAccelerator(), [0, 1], precision, start="spawn")
+
+
+def single(precision: Precision) -> Strategy:
+    return SingleDeviceStrategy(CPUAccelerator(), 0, precision)
+
+
+def single_cuda(precision: Precision) -> Strategy:
+    return SingleDeviceStrategy(CUDAAccelerator(), 0, precision)
+
+
+# float32: two orders of summation differ by some units in the last place. bfloat16 keeps 8 bits: each rank rounds its
+# gradient once, one process rounds the sum once.
+TABLE = {
+    "single_device": Row(single, 1, FullPrecision, 0.0),
+    "single_device bf16-mixed": Row(single, 1, MixedPrecision, 0.0),
+    "ddp": Row(ddp, 2, FullPrecision, 1e-6),
+    "ddp bf16-mixed": Row(ddp, 2, MixedPrecision, 1e-2),
+    "single_device cuda": Row(single_cuda, 1, FullPrecision, 1e-6),
+    "single_device cuda bf16-mixed": Row(single_cuda, 1, MixedPrecision, 1e-2),
+    "ddp cuda": Row(ddp_cuda, 2, FullPrecision, 1e-6),
+    "ddp cuda bf16-mixed": Row(ddp_cuda, 2, MixedPrecision, 1e-2),
+}
+
+
+def marks(name: str) -> list[pytest.MarkDecorator]:
+    if "cuda" not in name:
+        return []
+    gpus = TABLE[name].ranks
+    return [
+        pytest.mark.cuda,
+        pytest.mark.skipif(torch.cuda.device_count() < gpus, reason=f"needs {gpus} CUDA device(s)"),
+    ]
+
+
+@pytest.fixture(params=[pytest.param(name, marks=marks(name)) for name in TABLE])
+def row(request: pytest.FixtureRequest) -> Row:
+    return TABLE[request.param]
+
+
+def launch(row: Row, function: Callable[..., Any], *args: Any) -> Any:
+    strategy = row.make(row.precision())
+    return strategy.launcher.launch(joined, strategy, function, args)
+
+
+def joined(strategy: Strategy, function: Callable[..., Any], args: Any) -> Any:
+    torch.set_num_threads(1)
+    strategy.setup_environment()
+    try:
+        return function(strategy, *args)
+    finally:
+        strategy.teardown()
+
+
+class Net(nn.Module):
+    """Three layers, the same for the same seed."""
+
+    def __init__(self, seed: int = 0) -> None:
+        super().__init__()
+        with torch.random.fork_rng():
+            torch.manual_seed(seed)
+            self.first = nn.Linear(4, 8)
+            self.second = nn.Linear(8, 8)
+            self.last = nn.Linear(8, 1)
+
+    def loss(self, batch: tuple[Tensor, Tensor]) -> Tensor:
+        x, y = batch
+        return nn.functional.mse_loss(self.last(torch.tanh(self.second(self.first(x)))).float(), y)
+
+
+def samples(seed: int) -> tuple[Tensor, Tensor]:
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randn(12, 4, generator=generator), torch.randn(12, 1, generator=generator)
+
+
+def share(strategy: Strategy, batch: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
+    x, y = (part.chunk(strategy.world_size)[strategy.global_rank].to(strategy.device) for part in batch)
+    return x, y
+
+
+def gradients(module: nn.Module) -> list[Tensor]:
+    return [parameter.grad.cpu().clone() for parameter in module.parameters() if parameter.grad is not None]
+
+
+def bare_loss(row: Row, net: Net, seed: int) -> Tensor:
+    """The loss of one process over all samples, with no strategy."""
+    mixed = row.precision is MixedPrecision
+    with torch.autocast("cpu", torch.bfloat16) if mixed else contextlib.nullcontext():
+        return net.loss(samples(seed))
+
+
+def bare_gradients(row: Row, *, batches: int) -> list[Tensor]:
+    net = Net()
+    for seed in range(batches):
+        bare_loss(row, net, seed).backward()
+    return gradients(net)
+
+
+def assert_near(actual: list[Tensor], expected: list[Tensor], row: Row) -> None:
+    assert len(actual) == len(expected)
+    for one, other in zip(actual, expected, strict=True):
+        torch.testing.assert_close(one, other, rtol=row.tolerance, atol=row.tolerance)
+
+
+def one_step(strategy: Strategy, gradient_sync: Any) -> list[list[Tensor]]:
+    net = strategy.setup_module(Net(seed=strategy.global_rank))  # rank 0's weights must win
+    step = strategy.setup_step(net, net.loss, gradient_sync=gradient_sync)
+    strategy.backward(step(share(strategy, samples(0))))
+    return strategy.collectives.all_gather_object(gradients(net))
+
+
+@pytest.mark.parametrize("gradient_sync", ["step", "backward"])
+def test_gradients_are_those_of_one_process_with_all_samples_in_every_rank(row: Row, gradient_sync: str) -> None:
+    everywhere = launch(row, one_step, gradient_sync)
+
+    assert len(everywhere) == row.ranks
+    for found in everywhere:
+        assert_near(found, bare_gradients(row, batches=1), row)
+        assert all(torch.equal(one, other) for one, other in zip(found, everywhere[0], strict=True))
+
+
+def accumulate(strategy: Strategy, gradient_sync: Any) -> tuple[list[list[Tensor]], list[Tensor], list[Tensor]]:
+    net = strategy.setup_module(Net())
+    step = strategy.setup_step(net, net.loss, gradient_sync=gradient_sync)
+    first = share(strategy, samples(0))
+    with strategy.no_sync():
+        strategy.backward(step(first))
+    local = gradients(net)
+    strategy.backward(step(share(strategy, samples(1))))
+    alone = Net().to(strategy.device)
+    strategy.precision.wrap_step(alone.loss, strategy.device)(first).backward()
+    return strategy.collectives.all_gather_object(gradients(net)), local, gradients(alone)
+
+
+@pytest.mark.parametrize("gradient_sync", ["step", "backward"])
+def test_no_sync_keeps_gradients_local_and_the_next_backward_averages_their_sum(row: Row, gradient_sync: str) -> None:
+    everywhere, local, alone = launch(row, accumulate, gradient_sync)
+
+    assert all(torch.equal(one, other) for one, other in zip(local, alone, strict=True))
+    for found in everywhere:
+        assert_near(found, bare_gradients(row, batches=2), row)
+
+
+def backward_repeatedly(strategy: Strategy) -> list[list[Tensor]]:
+    net = strategy.setup_module(Net())
+    step = strategy.setup_step(
+        net, lambda seeds: [net.loss(share(strategy, samples(s))) for s in seeds], gradient_sync="backward"
+    )
+    for loss in step([0, 1]):
+        strategy.backward(loss)
+    strategy.backward(sum(step([2])))
+    return strategy.collectives.all_gather_object(gradients(net))
+
+
+def test_backward_may_run_any_number_of_times_in_a_step(row: Row) -> None:
+    for found in launch(row, backward_repeatedly):
+        assert_near(found, bare_gradients(row, batches=3), row)
+
+
+def toggle(strategy: Strategy) -> list[list[list[Tensor | None]]]:
+    net = strategy.setup_module(Net())
+    history: list[list[Tensor | None]] = []
+
+    def manual_step(batch: tuple[Tensor, Tensor]) -> None:
+        for frozen in ("first", "last"):
+            net.get_submodule(frozen).requires_grad_(False)
+            strategy.backward(net.loss(batch))
+            history.append([None if p.grad is None else p.grad.cpu().clone() for p in net.parameters()])
+            net.get_submodule(frozen).requires_grad_(True)
+            net.zero_grad()
+
+    step = strategy.setup_step(net, manual_step, gradient_sync="backward")
+    for seed in (0, 1):
+        step(share(strategy, samples(seed)))
+    return strategy.collectives.all_gather_object(history)
+
+
+def test_parameters_switched_off_and_on_inside_a_step_get_the_right_gradients(row: Row) -> None:
+    everywhere = launch(row, toggle)
+
+    net = Net()
+    expected: list[list[Tensor | None]] = []
+    for seed in (0, 1):
+        for frozen in ("first", "last"):
+            net.get_submodule(frozen).requires_grad_(False)
+            bare_loss(row, net, seed).backward()
+            expected.append([None if p.grad is None else p.grad.clone() for p in net.parameters()])
+            net.get_submodule(frozen).requires_grad_(True)
+            net.zero_grad()
+    for history in everywhere:
+        for found, right in zip(history, expected, strict=True):
+            assert [g is None for g in found] == [g is None for g in right]
+            assert_near([g for g in found if g is not None], [g for g in right if g is not None], row)
+
+
+def train(strategy: Strategy) -> tuple[list[dict[str, Tensor]], dict[str, Any]]:
+    net = strategy.setup_module(Net())
+    optimizer = torch.optim.SGD(net.parameters(), lr=0.1, momentum=0.9)
+    step = strategy.setup_step(net, net.loss)
+    for seed in range(4):
+        optimizer.zero_grad()
+        strategy.backward(step(share(strategy, samples(seed))))
+        strategy.clip_gradients(optimizer, max_norm=0.5)
+        strategy.precision.optimizer_step(optimizer)
+    states = strategy.collectives.all_gather_object(strategy.module_state(net))
+    return states, strategy.optimizer_state(net, optimizer)
+
+
+def test_trained_weights_are_those_of_a_bare_loop_and_have_its_names(row: Row) -> None:
+    states, optimizer_state = launch(row, train)
+
+    net = Net()
+    optimizer = torch.optim.SGD(net.parameters(), lr=0.1, momentum=0.9)
+    for seed in range(4):
+        optimizer.zero_grad()
+        bare_loss(row, net, seed).backward()
+        nn.utils.clip_grad_norm_(net.parameters(), 0.5)
+        optimizer.step()
+    for state in states:
+        assert list(state) == list(net.state_dict())
+        assert_near([value.cpu() for value in state.values()], list(net.state_dict().values()), row)
+    momenta = [entry["momentum_buffer"].cpu() for entry in optimizer_state["state"].values()]
+    assert_near(momenta, [entry["momentum_buffer"] for entry in optimizer.state_dict()["state"].values()], row)
+    torch.optim.SGD(copy.deepcopy(net).parameters(), lr=0.1, momentum=0.9).load_state_dict(optimizer_state)
+
+
+def evaluate_and_skip(strategy: Strategy) -> tuple[Tensor, list[None], list[Tensor]]:
+    frozen = strategy.setup_module(Net().requires_grad_(False))
+    evaluate = strategy.setup_step(frozen, frozen.loss)
+    value = evaluate(tuple(part.to(strategy.device) for part in samples(0)))
+    net = strategy.setup_module(Net())
+    step = strategy.setup_step(net, lambda batch: None if batch is None else net.loss(batch))
+    skipped = [step(None), step(None)]
+    strategy.backward(step(share(strategy, samples(0))))
+    return value.detach().cpu(), skipped, gradients(net)
+
+
+def test_a_module_without_trainable_parameters_runs_and_a_step_may_return_nothing(row: Row) -> None:
+    value, skipped, found = launch(row, evaluate_and_skip)
+
+    torch.testing.assert_close(value, bare_loss(row, Net(), 0).detach(), rtol=row.tolerance, atol=row.tolerance)
+    assert skipped == [None, None]
+    assert_near(found, bare_gradients(row, batches=1), row)
+
+
+def talk(strategy: Strategy) -> list[Any]:
+    rank, size = strategy.global_rank, strategy.world_size
+    collectives = strategy.collectives
+    values = [
+        collectives.all_reduce(torch.tensor([rank + 1.0], device=strategy.device), "sum").tolist(),
+        collectives.all_reduce(torch.tensor([rank + 1.0], device=strategy.device), "mean").tolist(),
+        collectives.all_gather({"a": [float(rank)], "b": "text"}),
+        collectives.all_gather_object(("rank", rank)),
+        collectives.broadcast(f"from {rank}", src=size - 1),
+    ]
+    collectives.barrier()
+    strategy.setup_environment()
+    return collectives.all_gather_object((rank, size, strategy.is_global_zero, strategy.device.type, values))
+
+
+def test_collectives_say_the_same_in_every_rank_and_ranks_are_known(row: Row) -> None:
+    ranks = list(range(row.ranks))
+
+    for rank, (found_rank, size, is_zero, device, values) in enumerate(launch(row, talk)):
+        assert (found_rank, size, is_zero) == (rank, row.ranks, rank == 0)
+        assert device == row.make(row.precision()).accelerator.name
+        total, mean, gathered, objects, sent = values
+        assert total == [sum(r + 1.0 for r in ranks)]
+        assert mean == [sum(r + 1.0 for r in ranks) / row.ranks]
+        assert gathered["a"][0].tolist() == [float(r) for r in ranks]
+        assert gathered["b"] == "text"
+        assert objects == [("rank", r) for r in ranks]
+        assert sent == f"from {row.ranks - 1}"
+
+
+def leave(strategy: Strategy) -> bool:
+    strategy.teardown()
+    return torch.distributed.is_initialized()
+
+
+def test_teardown_may_be_called_twice_and_before_any_setup(row: Row) -> None:
+    strategy = row.make(row.precision())
+
+    strategy.teardown()
+    still_joined = launch(row, leave)
+    strategy.teardown()
+
+    assert not still_joined
+    assert (strategy.global_rank, strategy.world_size) == (0, row.ranks)
+
+
+def clip(strategy: Strategy) -> tuple[float, float, list[float]]:
+    parameter = nn.Parameter(torch.zeros(2, device=strategy.device))
+    optimizer = torch.optim.SGD([parameter], lr=1.0)
+    parameter.grad = torch.tensor([3.0, -4.0], device=strategy.device)
+    norm = strategy.clip_gradients(optimizer, max_norm=1.0)
+    clipped = float(parameter.grad.norm())
+    strategy.clip_gradients(optimizer, clip_value=0.1)
+    assert norm is not None
+    return float(norm), clipped, parameter.grad.tolist()
+
+
+def test_clipping_returns_the_norm_before_and_bounds_the_norm_or_the_values_after(row: Row) -> None:
+    norm, clipped, values = launch(row, clip)
+
+    assert norm == pytest.approx(5.0)
+    assert clipped == pytest.approx(1.0, rel=1e-4)
+    assert values == pytest.approx([0.1, -0.1])
