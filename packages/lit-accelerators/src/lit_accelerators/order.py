@@ -140,10 +140,10 @@ class BatchOrder(Sampler[list[int]]):
 
     def __iter__(self) -> Iterator[list[int]]:
         order = epoch_order(self.num_samples, seed=self.seed, epoch=self.epoch, shuffle=self.shuffle)
-        for i in range(len(self)):
-            begin = self.start + i * self.global_batch_size
-            dealt = order[begin : begin + self.global_batch_size][self.rank :: self.world_size]
-            yield dealt.tolist() if len(dealt) else [int(order[begin])]
+        together = self.global_batch_size
+        for begin in range(self.start, self.start + len(self) * together, together):
+            dealt = order[begin + self.rank : begin + together : self.world_size].tolist()
+            yield dealt or [int(order[begin])]
 
     def cursor_after(self, num_batches: int) -> int:
         """The cursor once this object's first ``num_batches`` batches (of every rank) are consumed."""

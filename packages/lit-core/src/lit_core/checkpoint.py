@@ -1,0 +1,199 @@
+"""What a checkpoint of a run holds, and how a run goes on from one."""
+
+import inspect
+import warnings
+from collections.abc import Iterable, Sequence
+from os import PathLike
+from typing import Any, TypeVar
+
+from lit_accelerators import rng_state
+from lit_checkpoint import CheckpointIO, load
+from torch import nn
+
+from lit_core.__about__ import __version__
+from lit_core.callbacks.base import Callback
+from lit_core.hparams import plain
+from lit_core.module import LightningModule
+from lit_core.processes import in_process_zero
+from lit_core.run import Run
+
+FORMAT = 1
+"""Version of the layout below; a reader refuses a newer one."""
+
+M = TypeVar("M", bound=LightningModule)
+
+
+def dump(run: Run, callbacks: Sequence[Callback], *, seed: int, weights_only: bool = False) -> dict[str, Any]:
+    """Everything needed to go on from this safe point, as tensors and plain values; called in every process.
+
+    Keys as Lightning users know them: ``state_dict``, ``epoch``, ``global_step``, ``hyper_parameters``, and unless
+    ``weights_only``: ``optimizer_states``, ``lr_schedulers``, ``callbacks``, ``loops``; beside these ``precision``, ``rng``
+    (of every process), ``datamodule``.
+    """
+    strategy, module, progress = run.strategy, run.module, run.progress
+    checkpoint: dict[str, Any] = {
+        "format": FORMAT,
+        "lit-core_version": __version__,
+        "epoch": progress.epoch,
+        "global_step": progress.global_step,
+        "state_dict": strategy.module_state(module),
+        "hyper_parameters": plain(module.hparams),
+    }
+    if not weights_only:
+        checkpoint |= {
+            "optimizer_states": [strategy.optimizer_state(module, o) for o in run.optimizers.optimizers],
+            "lr_schedulers": [s.scheduler.state_dict() for s in run.optimizers.schedulers],
+            "precision": strategy.precision.state_dict(),
+            "callbacks": {c.state_key: state for c in callbacks if (state := c.state_dict())},
+            "loops": {
+                "progress": progress.state_dict(),
+                "log": run.collector.state_dict(),
+                "report": run.report.state_dict(),
+                "outputs": list(run.epoch_outputs or ()),
+                "gradients": _open_gradients(run),
+                "loader": run.train_loader.state_dict() if run.train_loader is not None else None,
+                "order_seed": seed,
+            },
+            "rng": strategy.collectives.all_gather_object(rng_state()),
+        }
+        if run.datamodule is not None:
+            checkpoint["datamodule"] = run.datamodule.state_dict()
+            checkpoint["datamodule_hyper_parameters"] = plain(run.datamodule.hparams)
+    run.hooks.start("on_save_checkpoint", checkpoint)
+    return checkpoint
+
+
+def _open_gradients(run: Run) -> dict[str, Any]:
+    """Gradients of an accumulation group that this safe point cuts in two."""
+    if run.progress.batch % run.config.accumulate_grad_batches == 0:
+        return {}
+    return {name: p.grad.clone() for name, p in run.module.named_parameters() if p.grad is not None}
+
+
+def write(run: Run, checkpoint: dict[str, Any], path: str | PathLike[str], io: CheckpointIO) -> None:
+    """Write in the one process that writes; a failure there is raised in every process."""
+    in_process_zero(run.strategy, lambda: io.save(checkpoint, path))
+
+
+def load_weights(module: nn.Module, checkpoint: dict[str, Any], *, strict: bool) -> None:
+    """Put the weights of a checkpoint into a module.
+
+    Raises:
+        RuntimeError: naming missing, unexpected and misshapen keys, if ``strict``.
+        KeyError: if it holds no weights.
+    """
+    if "state_dict" not in checkpoint:
+        raise KeyError(f"This checkpoint holds no 'state_dict'; it holds {sorted(map(str, checkpoint))}.")
+    module.load_state_dict(checkpoint["state_dict"], strict=strict)
+
+
+def check_format(checkpoint: dict[str, Any], path: str | PathLike[str]) -> None:
+    """Refuse to resume from what another program or a newer version wrote.
+
+    Raises:
+        ValueError: saying which, and what is still possible.
+    """
+    version = checkpoint.get("format")
+    if version is None or "loops" not in checkpoint:
+        raise ValueError(
+            f"{path} holds weights but not the state of a run (it was saved with weights only, or by another program), so "
+            "training cannot go on from it. Load its weights: MyModule.load_from_checkpoint(path), then fit without ckpt_path."
+        )
+    if version > FORMAT:
+        raise ValueError(
+            f"{path} has format {version}; this version of lit-core reads up to {FORMAT}: upgrade lit-core."
+        )
+
+
+def restore(run: Run, checkpoint: dict[str, Any], callbacks: Iterable[Callback]) -> None:
+    """Stand exactly where the checkpoint was taken (weights apart: see :func:`load_weights`)."""
+    strategy, loops = run.strategy, checkpoint["loops"]
+    _restore_optimizers(run, checkpoint)
+    strategy.precision.load_state_dict(checkpoint["precision"])
+    _restore_callbacks(checkpoint["callbacks"], callbacks)
+    if run.datamodule is not None and "datamodule" in checkpoint:
+        run.datamodule.load_state_dict(checkpoint["datamodule"])
+    run.progress.load_state_dict(loops["progress"])
+    run.report.load_state_dict(loops["report"])
+    if run.progress.point == "epoch":
+        run.progress.leave_epoch()
+    else:
+        run.collector.load_state_dict(loops["log"])
+        if run.epoch_outputs is not None:
+            run.epoch_outputs.extend(loops["outputs"])
+        for name, parameter in run.module.named_parameters():
+            if name in loops["gradients"]:
+                parameter.grad = loops["gradients"][name].to(parameter.device)
+    if run.train_loader is not None and loops["loader"] is not None:
+        run.train_loader.load_state_dict(loops["loader"])
+    states = checkpoint["rng"]
+    if len(states) == strategy.world_size:
+        run.defer_rng(states[strategy.global_rank])
+    else:
+        warnings.warn(
+            f"The checkpoint was saved by {len(states)} processes, this run has {strategy.world_size}: the order of samples goes on "
+            "exactly, random numbers drawn by the model (dropout) do not.",
+            stacklevel=2,
+        )
+    run.hooks.start("on_load_checkpoint", checkpoint)
+
+
+def _restore_optimizers(run: Run, checkpoint: dict[str, Any]) -> None:
+    for what, have, saved in (
+        ("optimizers", run.optimizers.optimizers, checkpoint["optimizer_states"]),
+        ("lr schedulers", [s.scheduler for s in run.optimizers.schedulers], checkpoint["lr_schedulers"]),
+    ):
+        if len(have) != len(saved):
+            raise ValueError(
+                f"The checkpoint holds {len(saved)} {what}, configure_optimizers made {len(have)}: resume with the same ones, or "
+                "load the weights alone (load_from_checkpoint)."
+            )
+        for item, state in zip(have, saved, strict=True):
+            item.load_state_dict(state)
+
+
+def _restore_callbacks(states: dict[str, Any], callbacks: Iterable[Callback]) -> None:
+    left = dict(states)
+    for callback in callbacks:
+        state = left.pop(callback.state_key, None)
+        if state is not None:
+            callback.load_state_dict(state)
+    if left:
+        warnings.warn(
+            f"The checkpoint holds state of callbacks that this Trainer does not have: {sorted(left)}. It is dropped.",
+            stacklevel=2,
+        )
+
+
+def module_from_checkpoint(
+    cls: type[M],
+    path: str | PathLike[str],
+    map_location: Any,
+    strict: bool | None,
+    weights_only: bool,
+    given: dict[str, Any],
+) -> M:
+    """Build ``cls`` from the hyperparameters of a checkpoint, then load its weights."""
+    checkpoint = load(path, map_location=map_location, weights_only=weights_only)
+    stored = {**checkpoint.get("hyper_parameters", {}), **given}
+    parameters = inspect.signature(cls.__init__).parameters.values()
+    if not any(p.kind is p.VAR_KEYWORD for p in parameters):
+        names = {p.name for p in parameters}
+        unknown = sorted(set(given) - names)
+        if unknown:
+            raise TypeError(f"{cls.__name__}.__init__ takes no {unknown}; it takes {sorted(names - {'self'})}.")
+        stored = {name: value for name, value in stored.items() if name in names}
+    missing = [
+        p.name
+        for p in list(parameters)[1:]
+        if p.default is p.empty and p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL) and p.name not in stored
+    ]
+    if missing:
+        raise TypeError(
+            f"{cls.__name__}.__init__ needs {missing}, which the checkpoint does not hold: give them to load_from_checkpoint, and "
+            "call self.save_hyperparameters() in __init__ to have them stored."
+        )
+    module = cls(**stored)
+    module.on_load_checkpoint(checkpoint)
+    load_weights(module, checkpoint, strict=cls.strict_loading if strict is None else strict)
+    return module

@@ -1,0 +1,127 @@
+"""What the user asked of the Trainer, checked once."""
+
+import math
+from dataclasses import dataclass, fields
+from typing import Any
+
+Limit = int | float | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainerConfig:
+    """The Trainer's settings; see :class:`lit_core.Trainer` for what each means. Invalid ones cannot be built."""
+
+    accelerator: Any = "auto"
+    strategy: Any = "auto"
+    devices: Any = "auto"
+    num_nodes: int = 1
+    precision: Any = "32-true"
+    logger: Any = True
+    callbacks: Any = None
+    fast_dev_run: int | bool = False
+    max_epochs: int | None = None
+    min_epochs: int | None = None
+    max_steps: int = -1
+    min_steps: int | None = None
+    limit_train_batches: Limit = None
+    limit_val_batches: Limit = None
+    limit_test_batches: Limit = None
+    limit_predict_batches: Limit = None
+    val_check_interval: int | float = 1.0
+    check_val_every_n_epoch: int | None = 1
+    num_sanity_val_steps: int = 2
+    log_every_n_steps: int = 50
+    enable_checkpointing: bool = True
+    enable_progress_bar: bool = True
+    accumulate_grad_batches: int = 1
+    gradient_clip_val: float | None = None
+    gradient_clip_algorithm: str = "norm"
+    automatic_optimization: bool | None = None
+    inference_mode: bool = True
+    use_distributed_sampler: bool = True
+    default_root_dir: Any = None
+
+    def __post_init__(self) -> None:
+        """Refuse what makes no sense.
+
+        Raises:
+            ValueError: naming the argument, the value and what is possible.
+        """
+        for name in ("max_epochs", "max_steps"):
+            self._whole(name, least=-1)
+        for name in ("min_epochs", "min_steps"):
+            self._whole(name, least=0)
+        self._whole("num_sanity_val_steps", least=-1)
+        for name in ("log_every_n_steps", "accumulate_grad_batches", "num_nodes", "check_val_every_n_epoch"):
+            self._whole(name, least=1)
+        for name in ("limit_train_batches", "limit_val_batches", "limit_test_batches", "limit_predict_batches"):
+            self._limit(name)
+        self._interval()
+        if self.gradient_clip_val is not None and not self.gradient_clip_val > 0:
+            raise ValueError(f"gradient_clip_val must be positive or None, got {self.gradient_clip_val!r}.")
+        if self.gradient_clip_algorithm not in ("norm", "value"):
+            raise ValueError(f"gradient_clip_algorithm is 'norm' or 'value', got {self.gradient_clip_algorithm!r}.")
+        if isinstance(self.fast_dev_run, int) and self.fast_dev_run < 0:
+            raise ValueError(f"fast_dev_run is True, False or a number of batches >= 1, got {self.fast_dev_run!r}.")
+        for low, high in (("min_epochs", "max_epochs"), ("min_steps", "max_steps")):
+            least, most = getattr(self, low), getattr(self, high)
+            if least is not None and most is not None and most >= 0 and least > most:
+                raise ValueError(f"{low}={least} is more than {high}={most}.")
+
+    def _whole(self, name: str, *, least: int) -> None:
+        value = getattr(self, name)
+        optional = {f.name: f.default for f in fields(self)}[name] is None or name == "check_val_every_n_epoch"
+        if value is None and optional:
+            return
+        if isinstance(value, bool) or not isinstance(value, int) or value < least:
+            raise ValueError(f"{name} must be a whole number >= {least}{' or None' * optional}, got {value!r}.")
+
+    def _limit(self, name: str) -> None:
+        value = getattr(self, name)
+        if value is None or (isinstance(value, int) and not isinstance(value, bool) and value >= 0):
+            return
+        if not isinstance(value, float) or not 0.0 <= value <= 1.0:
+            raise ValueError(f"{name} is a number of batches (int >= 0) or a fraction in [0.0, 1.0], got {value!r}.")
+
+    def _interval(self) -> None:
+        value = self.val_check_interval
+        whole = isinstance(value, int) and not isinstance(value, bool) and value >= 1
+        if not whole and not (isinstance(value, float) and 0.0 < value <= 1.0):
+            raise ValueError(
+                f"val_check_interval is a number of batches (int >= 1) or a fraction of the epoch in (0.0, 1.0], got {value!r}."
+            )
+        if self.check_val_every_n_epoch is None and not whole:
+            raise ValueError(
+                "check_val_every_n_epoch=None counts batches across epochs, so val_check_interval must be a number of batches "
+                f"(int), got {value!r}."
+            )
+
+    # What follows from the settings -----------------------------------------------------------------------------------
+
+    @property
+    def dev_batches(self) -> int | None:
+        """Batches of every stage in a fast development run; None in a real one."""
+        return int(self.fast_dev_run) or None
+
+    @property
+    def last_epoch(self) -> float:
+        """Epochs to run at most: 1000 where neither epochs nor steps were limited."""
+        if self.dev_batches:
+            return 1
+        if self.max_epochs is None:
+            return 1000 if self.max_steps == -1 else math.inf
+        return math.inf if self.max_epochs == -1 else self.max_epochs
+
+    @property
+    def last_step(self) -> float:
+        """Updates to make at most."""
+        if self.dev_batches:
+            return self.dev_batches
+        return math.inf if self.max_steps == -1 else self.max_steps
+
+    def limit(self, stage: str) -> Limit:
+        """The limit of batches of a stage (``"train"``, ``"val"``, ``"test"``, ``"predict"``)."""
+        if self.dev_batches:
+            return self.dev_batches
+        value: Limit = getattr(self, f"limit_{stage}_batches")
+        return value

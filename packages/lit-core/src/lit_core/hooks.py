@@ -1,0 +1,226 @@
+"""The one list of hooks: what may be implemented, by whom, with which arguments, and what may be logged there.
+
+:data:`HOOKS` is the contract between the loops and users' code. :class:`HookTable` resolves it once per run: for every
+event, the bound methods that somebody really wrote. An event that nobody implements costs an empty tuple.
+"""
+
+import difflib
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Literal
+
+Owner = Literal["module", "callback", "datamodule"]
+Phase = Literal["observe", "decide", "save"]
+
+PHASES: tuple[Phase, ...] = ("observe", "decide", "save")
+"""Order of callbacks inside an ``on_*_end`` event: who watches, who decides to stop, who saves the outcome."""
+
+
+@dataclass(frozen=True)
+class LogRule:
+    """What ``self.log`` does in a hook when told nothing, and what it may be told."""
+
+    on_step: bool
+    on_epoch: bool
+    step_allowed: bool = True
+
+
+STEP = LogRule(on_step=True, on_epoch=False)
+EVAL_STEP = LogRule(on_step=False, on_epoch=True)
+EPOCH = LogRule(on_step=False, on_epoch=True, step_allowed=False)
+
+
+@dataclass(frozen=True)
+class Hook:
+    """One name that the framework calls.
+
+    ``args`` are those of the module's or datamodule's method; a callback's method gets ``(trainer, module)`` before them.
+    ``log`` is None where logging is refused.
+    """
+
+    name: str
+    args: tuple[str, ...] = ()
+    owners: tuple[Owner, ...] = ("module",)
+    log: LogRule | None = None
+
+
+_BOTH: tuple[Owner, ...] = ("callback", "module")
+_DATA: tuple[Owner, ...] = ("module", "datamodule")
+_ALL: tuple[Owner, ...] = ("callback", "module", "datamodule")
+
+
+def _stage_hooks(stage: str, step_rule: LogRule | None, epoch_rule: LogRule | None) -> list[Hook]:
+    batch = ("batch", "batch_idx", "dataloader_idx") if stage != "train" else ("batch", "batch_idx")
+    return [
+        Hook(f"on_{stage}_start", (), _BOTH, epoch_rule),
+        Hook(f"on_{stage}_epoch_start", (), _BOTH, epoch_rule),
+        Hook(f"on_{stage}_batch_start", batch, _BOTH, step_rule),
+        Hook(f"on_{stage}_batch_end", ("outputs", *batch), _BOTH, step_rule),
+        Hook(f"on_{stage}_epoch_end", (), _BOTH, epoch_rule),
+        Hook(f"on_{stage}_end", (), _BOTH),
+    ]
+
+
+HOOKS: dict[str, Hook] = {
+    hook.name: hook
+    for hook in [
+        # Life of a run, in order of call
+        Hook("configure_callbacks"),
+        Hook("prepare_data", (), _DATA),
+        Hook("setup", ("stage",), _ALL),
+        Hook("configure_model"),
+        Hook("configure_optimizers"),
+        Hook("on_fit_start", (), _BOTH),
+        Hook("on_sanity_check_start", (), ("callback",)),
+        Hook("on_sanity_check_end", (), ("callback",)),
+        *_stage_hooks("train", STEP, EPOCH),
+        *_stage_hooks("validation", EVAL_STEP, EPOCH),
+        *_stage_hooks("test", EVAL_STEP, EPOCH),
+        *_stage_hooks("predict", None, None),
+        Hook("on_fit_end", (), _BOTH),
+        Hook("teardown", ("stage",), _ALL),
+        Hook("on_exception", ("exception",), ("callback", "module")),
+        # Data
+        Hook("train_dataloader", (), _DATA),
+        Hook("val_dataloader", (), _DATA),
+        Hook("test_dataloader", (), _DATA),
+        Hook("predict_dataloader", (), _DATA),
+        Hook("on_before_batch_transfer", ("batch", "dataloader_idx"), _DATA),
+        Hook("transfer_batch_to_device", ("batch", "device", "dataloader_idx"), _DATA),
+        Hook("on_after_batch_transfer", ("batch", "dataloader_idx"), _DATA),
+        # Steps and what becomes of their results
+        Hook("training_step", ("batch", "batch_idx"), log=STEP),
+        Hook("training_step_end", ("step_output",), log=STEP),
+        Hook("training_epoch_end", ("outputs",), log=EPOCH),
+        Hook("validation_step", ("batch", "batch_idx"), log=EVAL_STEP),
+        Hook("validation_step_end", ("step_output",), log=EVAL_STEP),
+        Hook("validation_epoch_end", ("outputs",), log=EPOCH),
+        Hook("test_step", ("batch", "batch_idx"), log=EVAL_STEP),
+        Hook("test_step_end", ("step_output",), log=EVAL_STEP),
+        Hook("test_epoch_end", ("outputs",), log=EPOCH),
+        Hook("predict_step", ("batch", "batch_idx")),
+        # Optimization of one batch, in order of call
+        Hook("on_before_zero_grad", ("optimizer",), _BOTH, STEP),
+        Hook("optimizer_zero_grad", ("epoch", "batch_idx", "optimizer", "optimizer_idx"), log=STEP),
+        Hook("on_before_backward", ("loss",), _BOTH, STEP),
+        Hook("backward", ("loss",), log=STEP),
+        Hook("on_after_backward", (), _BOTH, STEP),
+        Hook("on_before_optimizer_step", ("optimizer",), _BOTH, STEP),
+        Hook("configure_gradient_clipping", ("optimizer", "gradient_clip_val", "gradient_clip_algorithm"), log=STEP),
+        Hook("optimizer_step", ("epoch", "batch_idx", "optimizer", "optimizer_closure"), log=STEP),
+        Hook("lr_scheduler_step", ("scheduler", "metric")),
+        # State
+        Hook("on_save_checkpoint", ("checkpoint",), _BOTH),
+        Hook("on_load_checkpoint", ("checkpoint",), _BOTH),
+        Hook("state_dict", (), ("callback", "datamodule")),
+        Hook("load_state_dict", ("state_dict",), ("callback", "datamodule")),
+    ]
+}
+
+EVENTS: tuple[str, ...] = tuple(
+    name for name, hook in HOOKS.items() if "callback" in hook.owners and "state" not in name
+)
+"""Hooks that callbacks may implement and that :class:`HookTable` dispatches."""
+
+_LOOKS_LIKE_A_HOOK = (
+    "on_",
+    "configure_",
+    "training_",
+    "validation_",
+    "test_",
+    "predict_",
+    "optimizer_",
+    "train_",
+    "val_",
+)
+
+
+def overrides(owner: object, name: str, base: type) -> bool:
+    """Whether the class of ``owner`` gives its own ``name`` in place of the one of ``base``."""
+    own = getattr(owner, name, None)
+    return own is not None and getattr(own, "__func__", own) is not getattr(base, name, None)
+
+
+def check_hook_names(owner: object, base: type) -> None:
+    """Refuse a method that looks like a hook and is none: it would silently never be called.
+
+    Raises:
+        TypeError: naming the method and the hook that was probably meant.
+    """
+    for cls in type(owner).__mro__:
+        if cls is base or cls.__module__.startswith("torch."):
+            continue
+        for name, value in vars(cls).items():
+            if name in HOOKS or not callable(value) or hasattr(base, name):
+                continue
+            near = difflib.get_close_matches(name, HOOKS, n=1, cutoff=0.87)
+            if near and name.startswith(_LOOKS_LIKE_A_HOOK):
+                raise TypeError(
+                    f"{cls.__qualname__}.{name} looks like a hook but is none, so it would never be called. "
+                    f"Did you mean {near[0]!r}? If it is a method of your own, give it another name."
+                )
+
+
+@dataclass(frozen=True)
+class Calls:
+    """The implementations of one event, bound and in order."""
+
+    module: tuple[Callable[..., Any], ...]
+    callbacks: tuple[Callable[..., Any], ...]
+
+
+class HookTable:
+    """For every event, the methods of callbacks and module that are really overridden.
+
+    ``on_*_end`` runs the module, then the callbacks by phase; every other event runs the callbacks, then the module.
+    What the module logs in a hook belongs to that hook: ``enter`` is told its name before, and the last one after.
+    """
+
+    def __init__(
+        self,
+        trainer: object,
+        module: object,
+        module_base: type,
+        callbacks: Sequence[Any],
+        callback_base: type,
+        enter: Callable[[str], str],
+    ) -> None:
+        self._enter = enter
+        ordered = sorted(callbacks, key=lambda callback: PHASES.index(callback.phase))
+        self.calls: dict[str, Calls | None] = {}
+        """By event; None where nobody implements it, so that the loops can leave it out."""
+        for name in EVENTS:
+            own = (getattr(module, name),) if overrides(module, name, module_base) else ()
+            others = [callback for callback in ordered if overrides(callback, name, callback_base)]
+            bound = tuple(partial(getattr(callback, name), trainer, module) for callback in others)
+            self.calls[name] = Calls(own, bound) if own or bound else None
+
+    def start(self, name: str, *args: Any) -> list[Any]:
+        """Run callbacks, then module; returns what they returned."""
+        calls = self.calls[name]
+        return [] if calls is None else self._run(name, (*calls.callbacks, *calls.module), args)
+
+    def end_module(self, name: str, *args: Any) -> None:
+        """Run the module's part of an ``on_*_end`` event."""
+        calls = self.calls[name]
+        if calls is not None and calls.module:
+            self._run(name, calls.module, args)
+
+    def end_callbacks(self, name: str, *args: Any) -> None:
+        """Run the callbacks' part of an ``on_*_end`` event, after metrics were flushed."""
+        calls = self.calls[name]
+        if calls is not None and calls.callbacks:
+            self._run(name, calls.callbacks, args)
+
+    def end(self, name: str, *args: Any) -> None:
+        """Run module, then callbacks, for an event with no metrics to flush between."""
+        self.end_module(name, *args)
+        self.end_callbacks(name, *args)
+
+    def _run(self, name: str, calls: Iterable[Callable[..., Any]], args: tuple[Any, ...]) -> list[Any]:
+        before = self._enter(name)
+        try:
+            return [call(*args) for call in calls]
+        finally:
+            self._enter(before)

@@ -1,0 +1,218 @@
+"""The steps of a run's life that are the same for every stage."""
+
+import signal
+import sys
+import threading
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from lit_checkpoint import resolve_checkpoint
+
+from lit_core.callbacks.base import Callback
+from lit_core.callbacks.model_checkpoint import ModelCheckpoint
+from lit_core.data.loaders import PreparedLoader, as_list, prepare_loader
+from lit_core.datamodule import LightningDataModule
+from lit_core.hooks import check_hook_names, overrides
+from lit_core.module import LightningModule
+from lit_core.optimizers import LightningOptimizer, parse_optimizers
+from lit_core.run import Run, StopSignal
+
+
+@dataclass
+class Sources:
+    """The loaders that a user passed, by stage; None where hooks give them."""
+
+    train: Any = None
+    val: Any = None
+    test: Any = None
+    predict: Any = None
+
+
+@dataclass
+class Outcome:
+    """What a run in another process brings back."""
+
+    result: Any
+    module_state: dict[str, Any] = field(default_factory=dict)
+    progress: dict[str, Any] = field(default_factory=dict)
+    report: dict[str, Any] = field(default_factory=dict)
+    callbacks: dict[str, Any] = field(default_factory=dict)
+    stop_reason: str | None = None
+
+
+def check_module(module: Any) -> LightningModule:
+    """Refuse what is no module, and methods that look like hooks and are none."""
+    if not isinstance(module, LightningModule):
+        raise TypeError(
+            f"The Trainer runs a LightningModule, got {type(module).__name__}: derive your class from it, or train a "
+            "plain nn.Module in a loop of your own with lit_accelerators.connect."
+        )
+    check_hook_names(module, LightningModule)
+    return module
+
+
+def check_fit(module: LightningModule) -> None:
+    """Refuse to fit a module that does not say how."""
+    for name in ("training_step", "configure_optimizers"):
+        if not overrides(module, name, LightningModule):
+            raise TypeError(f"{type(module).__name__} has no {name}, so it cannot be fitted: write it.")
+
+
+def order_seed() -> int:
+    """The seed that the order of samples follows from: that of torch's generator, which is not advanced."""
+    return torch.initial_seed() & ((1 << 63) - 1)
+
+
+def setup_data_and_model(run: Run) -> None:
+    """Prepare data once per node, then set up data and model in every process."""
+    owners = [run.module] if run.datamodule is None else [run.datamodule, run.module]
+    if run.strategy.local_rank == 0:
+        for owner in owners:
+            owner.prepare_data()
+    run.strategy.collectives.barrier()
+    if run.datamodule is not None:
+        run.datamodule.setup(run.stage)
+    run.hooks.start("setup", run.stage)
+    run.module.configure_model()
+
+
+def tear_down(run: Run) -> None:
+    """Release what was set up."""
+    run.hooks.end("teardown", run.stage)
+    if run.datamodule is not None:
+        run.datamodule.teardown(run.stage)
+
+
+def load_data(run: Run, sources: Sources, seed: int) -> list[PreparedLoader]:
+    """Make the loaders of the stage; returns those to evaluate or predict."""
+    if run.stage == "fit":
+        train = _source(run, "train", sources.train)
+        if train is None:
+            raise ValueError(
+                "There is no training data: pass train_dataloaders or a datamodule to fit, or write train_dataloader "
+                f"in {type(run.module).__name__}."
+            )
+        run.train_loader = _prepare(run, "train", train, seed)
+        if overrides(run.module, "validation_step", LightningModule):
+            loaders = [_prepare(run, "val", source, seed) for source in as_list(_source(run, "val", sources.val))]
+            run.val_loaders = [loader for loader in loaders if loader.num_batches]
+        elif sources.val is not None:
+            warnings.warn("Validation data was passed, but there is no validation_step: it is not used.", stacklevel=2)
+        return run.val_loaders
+    name = {"validate": "val", "test": "test", "predict": "predict"}[run.stage]
+    given = as_list(_source(run, name, getattr(sources, name)))
+    if not given:
+        raise ValueError(
+            f"There is no data to {run.stage}: pass dataloaders or a datamodule, or write {name}_dataloader."
+        )
+    return [_prepare(run, name, source, seed) for source in given]
+
+
+def _source(run: Run, name: str, given: Any) -> Any:
+    if given is not None:
+        return given
+    hook = f"{name}_dataloader"
+    if run.datamodule is not None and overrides(run.datamodule, hook, LightningDataModule):
+        return getattr(run.datamodule, hook)()
+    return getattr(run.module, hook)() if overrides(run.module, hook, LightningModule) else None
+
+
+def _prepare(run: Run, name: str, source: Any, seed: int) -> PreparedLoader:
+    return prepare_loader(
+        source,
+        run.config.limit(name),
+        f"{name}_dataloader",
+        seed=seed,
+        world_size=run.strategy.world_size,
+        rank=run.strategy.global_rank,
+        training=name == "train",
+        own=run.config.use_distributed_sampler,
+    )
+
+
+def configure_optimizers(run: Run) -> None:
+    """Ask the module for its optimizers, which it makes of parameters that are where they will stay."""
+    run.optimizers = parse_optimizers(run.module.configure_optimizers())
+    run.wrapped = [
+        LightningOptimizer(optimizer, run.strategy.precision, name)
+        for optimizer, name in zip(run.optimizers.optimizers, run.optimizers.names, strict=True)
+    ]
+    if overrides(run.module, "training_epoch_end", LightningModule):
+        run.epoch_outputs = []
+
+
+def find_checkpoint(which: str, callbacks: list[Callback], root: str) -> str | None:
+    """Path of the ``"best"`` or ``"last"`` checkpoint: of this Trainer's callbacks, else the newest below ``root``."""
+    keepers = [callback for callback in callbacks if isinstance(callback, ModelCheckpoint)]
+    for keeper in keepers:
+        path = keeper.best_model_path if which == "best" else keeper.last_model_path
+        if path:
+            return path
+    for keeper in keepers:
+        if keeper.dirpath is not None:
+            try:
+                return resolve_checkpoint(keeper.dirpath, which)
+            except FileNotFoundError:
+                continue
+    if "://" in root:
+        return None
+    pointers = sorted(Path(root).glob(f"**/checkpoints/{which}"), key=lambda path: path.stat().st_mtime)
+    return resolve_checkpoint(pointers[-1].parent, which) if pointers else None
+
+
+@contextmanager
+def interruptible(stop: StopSignal) -> Iterator[None]:
+    """Inside, Ctrl-C asks training to stop after this batch and save; a second one raises ``KeyboardInterrupt``."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def handle(number: int, frame: Any) -> None:
+        if stop.interrupted:
+            raise KeyboardInterrupt
+        stop.interrupt()
+        sys.stderr.write("\nStopping after this batch; press Ctrl-C again to stop at once.\n")
+
+    before = signal.signal(signal.SIGINT, handle)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def explain(exception: BaseException, run: Run | None) -> None:
+    """Add to an exception where in the run it happened."""
+    if run is None or not hasattr(exception, "add_note"):
+        return
+    progress = run.progress
+    where = f"epoch {progress.epoch}, batch {progress.batch}, global_step {progress.global_step}"
+    rank = f", process {run.strategy.global_rank} of {run.strategy.world_size}" if run.strategy.world_size > 1 else ""
+    exception.add_note(f"While running Trainer.{run.stage}: {where}{rank}.")
+
+
+def results_by_loader(values: dict[str, float], num_loaders: int) -> list[dict[str, float]]:
+    """What an evaluation logged, one dict per loader."""
+    if num_loaders <= 1:
+        return [values]
+    results: list[dict[str, float]] = [{} for _ in range(num_loaders)]
+    for key, value in values.items():
+        name, _, index = key.rpartition("/dataloader_idx_")
+        if name and index.isdigit():
+            results[int(index)][key] = value
+        else:
+            for result in results:
+                result[key] = value
+    return results
+
+
+def table(title: str, values: dict[str, float]) -> str:
+    """Values by name as a small text table."""
+    if not values:
+        return f"{title}: nothing was logged"
+    width = max(len(key) for key in values)
+    return "\n".join([title, *(f"  {key:<{width}}  {value:.6g}" for key, value in values.items())])

@@ -1,0 +1,1 @@
+"""What self.log collects, how it is reduced, when rows leave."""

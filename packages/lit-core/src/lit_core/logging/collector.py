@@ -1,0 +1,265 @@
+"""What ``self.log`` collects and how it is reduced. Between flushes nothing is read from a device or sent to a rank."""
+
+from collections.abc import Callable
+from typing import Any
+
+from lit_accelerators import Collectives
+from torch import Tensor, nn
+
+from lit_core.hooks import HOOKS
+from lit_core.logging.entry import REDUCTIONS, Entry, MetricLike, Options, Reduced, merge, to_host
+
+_Place = tuple[str, str, int | None]  # hook, name, dataloader
+
+
+class Collector:
+    """The buffer behind ``self.log``, one part per stage.
+
+    The loops say where they are (:meth:`open`, :meth:`enter`, :meth:`begin_batch`); modules and callbacks log; the report
+    flushes.
+
+    Args:
+        module: to find the path of metric objects, so that a rank that logged nothing still takes part in their sync.
+        collectives: of the run's processes.
+        find_batch_size: used for batches whose size the order does not tell; refuses the ambiguous.
+    """
+
+    def __init__(self, module: nn.Module, collectives: Collectives, find_batch_size: Callable[[Any], int]) -> None:
+        self._module = module
+        self._collectives = collectives
+        self._find_batch_size = find_batch_size
+        self._stages: dict[str, dict[_Place, _Asked]] = {}
+        self._stage = ""
+        self._entries: dict[_Place, _Asked] = {}
+        self._hook = ""
+        self._dataloader: int | None = None
+        self._batch: Any = None
+        self._batch_size: int | None = None
+        self._restored: dict[str, Entry] = {}
+
+    # Where the run is ---------------------------------------------------------------------------------------------
+
+    def open(self, stage: str) -> str:
+        """What is logged from now on belongs to ``stage``; returns the stage before."""
+        before, self._stage = self._stage, stage
+        self._entries = self._stages.setdefault(stage, {})
+        self._dataloader = None
+        return before
+
+    def enter(self, hook: str) -> str:
+        """What is logged from now on is logged in ``hook``; returns the hook before."""
+        before, self._hook = self._hook, hook
+        return before
+
+    def begin_batch(self, batch: Any, size: int | None, dataloader: int | None = None) -> None:
+        """Values logged from now on belong to this batch; ``size`` where the order tells it."""
+        self._batch = batch
+        self._batch_size = size
+        self._dataloader = dataloader
+
+    # Appending ----------------------------------------------------------------------------------------------------
+
+    def log(
+        self,
+        name: str,
+        value: Any,
+        prog_bar: bool = False,
+        logger: bool = True,
+        on_step: bool | None = None,
+        on_epoch: bool | None = None,
+        reduce_fx: str = "mean",
+        sync_dist: bool = False,
+        add_dataloader_idx: bool = True,
+        batch_size: int | None = None,
+        rank_zero_only: bool = False,
+    ) -> None:
+        """Take one value; see ``LightningModule.log``."""
+        place = (self._hook, name, self._dataloader if add_dataloader_idx else None)
+        asked = (prog_bar, logger, on_step, on_epoch, reduce_fx, sync_dist, rank_zero_only)
+        entry = self._entries.get(place)
+        if entry is None:
+            entry = self._entries[place] = self._new_entry(place, asked, _is_metric(value))
+        elif entry.asked != asked:
+            raise ValueError(
+                f"self.log({name!r}, ...) was called in {self._hook} with other options than before: "
+                f"{asked} and {entry.asked}. Use one set of options per key, or two keys."
+            )
+        if _is_metric(value):
+            self._add_metric(entry, value)
+        elif not entry.options.on_epoch or reduce_fx != "mean":
+            entry.add(value, 1.0)
+        else:
+            entry.add(value, batch_size if batch_size is not None else self._weight())
+
+    def _weight(self) -> int:
+        if self._batch_size is None:
+            self._batch_size = 1 if self._batch is None else self._find_batch_size(self._batch)
+        return self._batch_size
+
+    def _new_entry(self, place: _Place, asked: tuple[Any, ...], is_metric: bool) -> "_Asked":
+        hook, name, dataloader = place
+        prog_bar, logger, on_step, on_epoch, reduce_fx, sync_dist, rank_zero_only = asked
+        rule = HOOKS[hook].log if hook in HOOKS else None
+        if rule is None:
+            allowed = ", ".join(h.name for h in HOOKS.values() if h.log is not None and "step" in h.name)
+            where = f"in {hook}" if hook else "outside a hook"
+            raise RuntimeError(
+                f"self.log({name!r}, ...) was called {where}, where nothing is logged. Log in: {allowed}."
+            )
+        if is_metric and on_step is None and on_epoch is None:
+            on_step, on_epoch = False, True
+        on_step = rule.on_step if on_step is None else on_step
+        on_epoch = rule.on_epoch if on_epoch is None else on_epoch
+        if on_step and not rule.step_allowed:
+            raise ValueError(f"self.log({name!r}, on_step=True) has no meaning in {hook}, which runs once per epoch.")
+        if not (on_step or on_epoch):
+            raise ValueError(f"self.log({name!r}, on_step=False, on_epoch=False) would log nothing: set one of them.")
+        if reduce_fx not in REDUCTIONS:
+            raise ValueError(
+                f"reduce_fx must be one of {REDUCTIONS}, got {reduce_fx!r}; for others log a metric object."
+            )
+        key = name if dataloader is None else f"{name}/dataloader_idx_{dataloader}"
+        for other_hook, other_name, other_dataloader in self._entries:
+            if (other_name, other_dataloader) == (name, dataloader):
+                raise ValueError(
+                    f"The key {key!r} is logged in {hook} and in {other_hook} of the same stage: use two names."
+                )
+        options = Options(prog_bar, logger, on_step, on_epoch, reduce_fx, sync_dist, rank_zero_only)
+        entry = _Asked(key, options, asked)
+        restored = self._restored.pop(f"{self._stage}.{key}", None)
+        if restored is not None:
+            entry.take_over(restored)
+        return entry
+
+    def _add_metric(self, entry: Entry, metric: MetricLike) -> None:
+        if entry.metric is None:
+            paths = [path for path, child in self._module.named_modules() if child is metric]
+            if self._collectives.world_size > 1 and not paths:
+                raise ValueError(
+                    f"The metric logged as {entry.key!r} is no attribute of the module: with several processes a process "
+                    "that logs nothing could not find it. Assign it in __init__ (self.metric = ...)."
+                )
+            entry.set_metric(metric, paths[0] if paths else None)
+        entry.mark_logged()
+
+    # Flushing -----------------------------------------------------------------------------------------------------
+
+    def latest(self, stage: str, *, prog_bar_only: bool = False) -> dict[str, Tensor | float]:
+        """The last value of every key logged ``on_step``, unread, under the name its row uses."""
+        return {
+            _forked(entry, "step"): entry.latest
+            for entry in self._stages.get(stage, {}).values()
+            if entry.options.on_step and entry.latest is not None and (entry.options.prog_bar or not prog_bar_only)
+        }
+
+    def is_empty(self, stage: str) -> bool:
+        """Whether nothing was ever logged in ``stage`` by this process."""
+        return not self._stages.get(stage)
+
+    def flush_steps(self, stage: str) -> dict[str, tuple[Options, float]]:
+        """Read the step values that came since the last flush; collective where a key asked for ``sync_dist``."""
+        fresh = [e for e in self._stages.get(stage, {}).values() if e.fresh and e.options.on_step]
+        numbers = to_host([e.latest if e.metric is None else float(e.metric.compute()) for e in fresh])
+        local = {_forked(e, "step"): Reduced(e.options, n, 1.0) for e, n in zip(fresh, numbers, strict=True)}
+        for entry in fresh:
+            entry.mark_read()
+        if self._collectives.world_size > 1 and any(e.options.sync_dist for e in self._stages.get(stage, {}).values()):
+            gathered = self._collectives.all_gather_object(local)
+            local = {
+                key: Reduced(part.options, _synced(key, part, gathered), 1.0)
+                for rank in gathered
+                for key, part in rank.items()
+                if part.options.sync_dist or rank is gathered[0]
+            }
+        return {key: (part.options, part.total) for key, part in local.items()}
+
+    def flush_epoch(self, stage: str) -> dict[str, tuple[Options, float]]:
+        """Reduce everything logged ``on_epoch`` over the epoch and the ranks, and begin anew; collective."""
+        entries = {e.key: e for e in self._stages.get(stage, {}).values() if e.options.on_epoch}
+        local, metrics = self._parts(entries)
+        if self._collectives.world_size > 1:
+            gathered = self._collectives.all_gather_object((local, metrics))
+        else:
+            gathered = [(local, metrics)]
+        result: dict[str, tuple[Options, float]] = {}
+        for key in dict.fromkeys(key for parts, _ in gathered for key in parts):
+            parts = [rank_parts[key] for rank_parts, _ in gathered if key in rank_parts]
+            result[key] = (parts[0].options, merge(parts))
+        known = {key: found for _, metrics in gathered for key, found in metrics.items()}
+        objects = {
+            key: entries[key].metric if key in entries else self._module.get_submodule(path)
+            for key, (_, path) in known.items()
+        }
+        for key, (options, _) in known.items():
+            result[key] = (options, _compute(key, objects[key]))
+        for metric in objects.values():  # only now: metrics of a collection may share one state
+            metric.reset()
+        for entry in self._stages.get(stage, {}).values():
+            entry.clear()
+        return {_forked_key(key, options, "epoch"): (options, value) for key, (options, value) in result.items()}
+
+    def discard(self, stage: str) -> dict[str, float]:
+        """Forget what ``stage`` collected; collective as :meth:`flush_epoch`. Returns nothing: ``{}``."""
+        self.flush_epoch(stage)
+        return {}
+
+    @staticmethod
+    def _parts(entries: dict[str, Entry]) -> tuple[dict[str, Reduced], dict[str, tuple[Options, str]]]:
+        totals = {key: e.total for key, e in entries.items() if e.metric is None}
+        present = {key: total for key, total in totals.items() if total is not None}
+        numbers = to_host(list(present.values()))
+        local = {key: entries[key].reduced(number) for key, number in zip(present, numbers, strict=True)}
+        metrics = {
+            key: (e.options, e.metric_path or "") for key, e in entries.items() if e.metric is not None and e.logged
+        }
+        return local, metrics
+
+    # State --------------------------------------------------------------------------------------------------------
+
+    def state_dict(self) -> dict[str, Any]:
+        """Running reductions of the training epoch, for a checkpoint inside it."""
+        entries = self._stages.get("train", {}).values()
+        return {f"train.{e.key}": e.state_dict() for e in entries if e.options.on_epoch and e.metric is None}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Restore; each reduction goes on when its key is logged again."""
+        self._restored = {key: Entry.from_state(value) for key, value in state.items()}
+
+
+class _Asked(Entry):
+    """An entry that remembers the options as they were written."""
+
+    __slots__ = ("asked",)
+
+    def __init__(self, key: str, options: Options, asked: tuple[Any, ...]) -> None:
+        super().__init__(key, options)
+        self.asked = asked
+
+
+def _is_metric(value: Any) -> bool:
+    return not isinstance(value, (Tensor, float, int)) and isinstance(value, MetricLike)
+
+
+def _forked(entry: Entry, suffix: str) -> str:
+    return _forked_key(entry.key, entry.options, suffix)
+
+
+def _forked_key(key: str, options: Options, suffix: str) -> str:
+    if not (options.on_step and options.on_epoch):
+        return key
+    name, slash, dataloader = key.partition("/dataloader_idx_")
+    return f"{name}_{suffix}{slash}{dataloader}"
+
+
+def _synced(key: str, part: Reduced, gathered: list[dict[str, Reduced]]) -> float:
+    return merge([rank[key] for rank in gathered if key in rank]) if part.options.sync_dist else part.total
+
+
+def _compute(key: str, metric: Any) -> float:
+    value = metric.compute()
+    if isinstance(value, Tensor) and value.numel() != 1:
+        raise ValueError(
+            f"The metric logged as {key!r} computed a tensor of shape {tuple(value.shape)}; self.log takes one number. "
+            "Log its parts under names of their own (self.log_dict), or choose an average."
+        )
+    return float(value)

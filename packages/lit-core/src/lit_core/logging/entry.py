@@ -1,0 +1,234 @@
+"""One logged key: its options, its values since the last flush, its running reduction."""
+
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Protocol, runtime_checkable
+
+import torch
+from torch import Tensor
+
+REDUCTIONS = ("mean", "sum", "min", "max")
+_FOLD_AT = 64  # values kept before they are folded into the running reduction: memory does not grow with steps
+
+
+@runtime_checkable
+class MetricLike(Protocol):
+    """All that is asked of a metric object given to ``self.log``."""
+
+    def update(self, *args: Any, **kwargs: Any) -> Any:
+        """Take a batch in."""
+
+    def compute(self) -> Any:
+        """The value so far."""
+
+    def reset(self) -> Any:
+        """Forget everything."""
+
+
+class Options(NamedTuple):
+    """What a call of ``self.log`` asked for; the same key must ask for the same each time."""
+
+    prog_bar: bool
+    logger: bool
+    on_step: bool
+    on_epoch: bool
+    reduce_fx: str
+    sync_dist: bool
+    rank_zero_only: bool
+
+
+@dataclass(frozen=True)
+class Reduced:
+    """What one rank knows of a key at a flush: enough to reduce over ranks exactly."""
+
+    options: Options
+    total: float
+    weight: float
+
+
+class Entry:
+    """Values of one key. Appending never reads a device; :meth:`reduced` does, at a flush."""
+
+    __slots__ = (
+        "_total",
+        "_values",
+        "_weight",
+        "_weights",
+        "fresh",
+        "key",
+        "latest",
+        "logged",
+        "metric",
+        "metric_path",
+        "options",
+    )
+
+    def __init__(self, key: str, options: Options) -> None:
+        self.key = key
+        self.options = options
+        self.latest: Tensor | float | None = None
+        self.fresh = False
+        self.metric: MetricLike | None = None
+        self.metric_path: str | None = None
+        self.clear()
+
+    def clear(self) -> None:
+        """Forget what was reduced so far (the last value stays readable)."""
+        self._values: list[Tensor | float] = []
+        self._weights: list[float] = []
+        self._total: Tensor | float | None = None
+        self._weight = 0.0
+        self.fresh = False
+        self.logged = False
+        if self.metric is not None and not self.options.on_epoch:
+            self.metric.reset()
+
+    def set_metric(self, metric: MetricLike, path: str | None) -> None:
+        """This key's value is computed by ``metric``, found at ``path`` in the module."""
+        self.metric, self.metric_path = metric, path
+
+    def mark_logged(self) -> None:
+        """The metric of this key was logged."""
+        self.fresh = self.logged = True
+
+    def mark_read(self) -> None:
+        """The last value was written out."""
+        self.fresh = False
+
+    def take_over(self, other: "Entry") -> None:
+        """Go on from the running reduction of an entry that was restored."""
+        self._total, self._weight = other._total, other._weight
+
+    def add(self, value: Any, weight: float) -> None:
+        """Append a value; a tensor stays on its device, detached from its graph and from the caller's buffer."""
+        if isinstance(value, Tensor):
+            if value.ndim:
+                if value.numel() != 1:
+                    raise ValueError(
+                        f"self.log({self.key!r}, ...) takes one number, got a tensor of shape {tuple(value.shape)}: "
+                        "reduce it first (value.mean())."
+                    )
+                value = value.reshape(())
+            value = value.detach() if value.requires_grad else value.detach().clone()
+        elif not isinstance(value, (int, float)):
+            value = self._number(value)
+        self.latest = value
+        self.fresh = self.logged = True
+        if self.options.on_epoch:
+            self._values.append(value)
+            self._weights.append(weight)
+            if len(self._values) >= _FOLD_AT:
+                self._fold()
+
+    def _number(self, value: Any) -> float:
+        try:
+            return float(value)
+        except (TypeError, ValueError):
+            raise TypeError(
+                f"self.log({self.key!r}, ...) takes a number, a tensor with one element or a metric, "
+                f"got {type(value).__name__}. For a dict use self.log_dict."
+            ) from None
+
+    def _fold(self) -> None:
+        """Reduce the buffered values into the running total, on their device, in float64 where it exists."""
+        if not self._values:
+            return
+        weighted = self.options.reduce_fx == "mean"
+        weights = self._weights if weighted else [1.0] * len(self._values)
+        numbers = [(v, w) for v, w in zip(self._values, weights, strict=True) if not isinstance(v, Tensor)]
+        tensors = [(v, w) for v, w in zip(self._values, weights, strict=True) if isinstance(v, Tensor)]
+        for value, weight in numbers:
+            self._join(value * weight if weighted or self.options.reduce_fx == "sum" else value)
+        if tensors:
+            stacked = _wide(torch.stack([v for v, _ in tensors]))
+            if weighted:
+                kept = {w for _, w in tensors}
+                scale = kept.pop() if len(kept) == 1 else stacked.new_tensor([w for _, w in tensors])
+                stacked = stacked * scale
+            if self.options.reduce_fx in ("mean", "sum"):
+                self._join(stacked.sum())
+            else:
+                self._join(stacked.amin() if self.options.reduce_fx == "min" else stacked.amax())
+        self._weight += sum(weights)
+        self._values, self._weights = [], []
+
+    def _join(self, part: Tensor | float) -> None:
+        if self._total is None:
+            self._total = part
+        elif self.options.reduce_fx in ("mean", "sum"):
+            self._total = self._total + part
+        else:
+            self._total = combine(self.options.reduce_fx, self._total, part)
+
+    @property
+    def total(self) -> Tensor | float | None:
+        """The running reduction, on its device; None where nothing was added since :meth:`clear`."""
+        self._fold()
+        return self._total
+
+    def reduced(self, total: float) -> Reduced:
+        """This rank's part; ``total`` is the value of :attr:`total`, read on the host."""
+        return Reduced(self.options, total, self._weight)
+
+    def state_dict(self) -> dict[str, Any]:
+        """The running reduction, for a checkpoint taken inside an epoch."""
+        total = self.total
+        return {
+            "key": self.key,
+            "options": list(self.options),
+            "total": total.item() if isinstance(total, Tensor) else total,
+            "weight": self._weight,
+        }
+
+    @classmethod
+    def from_state(cls, state: dict[str, Any]) -> "Entry":
+        """Build from :meth:`state_dict`."""
+        entry = cls(state["key"], Options(*state["options"]))
+        entry._total, entry._weight = state["total"], state["weight"]
+        return entry
+
+
+def combine(reduce_fx: str, a: Any, b: Any) -> Any:
+    """Join two parts of a sum, minimum or maximum; parts of a mean are sums."""
+    if reduce_fx in ("mean", "sum"):
+        return a + b
+    if isinstance(a, Tensor) or isinstance(b, Tensor):
+        pair = torch.stack([torch.as_tensor(a, dtype=torch.float64), torch.as_tensor(b, dtype=torch.float64)])
+        return pair.amin() if reduce_fx == "min" else pair.amax()
+    if a != a or b != b:
+        return float("nan")
+    return min(a, b) if reduce_fx == "min" else max(a, b)
+
+
+def merge(parts: list[Reduced]) -> float:
+    """The value of a key from the parts of all ranks: sums are added and divided once."""
+    reduce_fx = parts[0].options.reduce_fx
+    if parts[0].options.rank_zero_only:
+        parts = parts[:1]
+    total = parts[0].total
+    for part in parts[1:]:
+        total = combine(reduce_fx, total, part.total)
+    if reduce_fx != "mean":
+        return float(total)
+    weight = sum(part.weight for part in parts)
+    return float(total / weight) if weight else float("nan")
+
+
+def _wide(value: Tensor) -> Tensor:
+    return value.float() if value.device.type == "mps" else value.double()
+
+
+def to_host(values: list[Tensor | float]) -> list[float]:
+    """Read many values at once: one copy per device, whatever their number."""
+    result: list[float] = [0.0] * len(values)
+    by_device: dict[torch.device, list[int]] = {}
+    for i, value in enumerate(values):
+        if isinstance(value, Tensor):
+            by_device.setdefault(value.device, []).append(i)
+        else:
+            result[i] = float(value)
+    for places in by_device.values():
+        tensors = [values[i] for i in places]
+        packed = torch.stack([_wide(t) for t in tensors if isinstance(t, Tensor)]).tolist()
+        for i, number in zip(places, packed, strict=True):
+            result[i] = number
+    return result

@@ -1,0 +1,113 @@
+"""When rows leave: from the collector to the loggers, and to the numbers that callbacks decide on."""
+
+from collections.abc import Iterable
+from typing import Any
+
+import torch
+from lit_loggers import Logger, Row
+from torch import Tensor
+
+from lit_core.logging.collector import Collector
+from lit_core.logging.entry import Options
+from lit_core.progress import Progress
+
+
+class Report:
+    """Flushes a collector into rows and keeps the newest value of every key.
+
+    Args:
+        collector: what was logged.
+        loggers: where rows go; none in processes that do not write.
+        progress: the clock that gives every row its coordinates.
+    """
+
+    def __init__(self, collector: Collector, loggers: Iterable[Logger], progress: Progress) -> None:
+        self._collector = collector
+        self._loggers = tuple(loggers)
+        self._progress = progress
+        self._callback: dict[str, float] = {}
+        self._logged: dict[str, float] = {}
+        self._bar: dict[str, float] = {}
+        self._versions: dict[str, int] = {}
+
+    def flush_steps(self, stage: str) -> None:
+        """Write the step values that are new."""
+        self._take(stage, self._collector.flush_steps(stage))
+
+    def flush_epoch(self, stage: str, *, write: bool = True) -> dict[str, float]:
+        """Reduce the epoch, write its row, and return its values by key."""
+        values = self._collector.flush_epoch(stage)
+        self._take(stage, values, write=write)
+        return {key: value for key, (_, value) in values.items()}
+
+    def _take(self, stage: str, values: dict[str, tuple[Options, float]], *, write: bool = True) -> None:
+        if not values:
+            return
+        row: dict[str, float] = {}
+        for key, (options, value) in values.items():
+            self._set(key, value)
+            if options.on_step and options.on_epoch:
+                self._set(_bare(key), value)
+            if options.prog_bar:
+                self._bar[key] = value
+            if options.logger:
+                row[key] = value
+        self._logged.update(row)
+        if write:
+            self.write(stage, row)
+
+    def _set(self, key: str, value: float) -> None:
+        self._callback[key] = value
+        self._versions[key] = self._versions.get(key, 0) + 1
+
+    def write(self, stage: str, metrics: dict[str, float]) -> None:
+        """Give the loggers one row with the coordinates of now."""
+        if not metrics or not self._loggers:
+            return
+        progress = self._progress
+        row = Row(
+            metrics,
+            progress.global_step,
+            stage=stage,
+            epoch=progress.epoch,
+            batch=progress.batch,
+            samples=progress.samples,
+            wall_time_s=round(progress.read_timer(), 3),
+        )
+        for logger in self._loggers:
+            logger.write(row)
+
+    def version(self, key: str) -> int:
+        """How often ``key`` got a new value; a decider that saw this number before has seen the value."""
+        return self._versions.get(key, 0)
+
+    @property
+    def callback_metrics(self) -> dict[str, Tensor]:
+        """Newest value of every logged key, under its row's name and, where forked, under its bare name too."""
+        flushed = {key: torch.tensor(value, dtype=torch.float64) for key, value in self._callback.items()}
+        latest = {key: torch.as_tensor(value) for key, value in self._collector.latest("train").items()}
+        return flushed | latest
+
+    @property
+    def logged_metrics(self) -> dict[str, float]:
+        """What loggers were given last, by key."""
+        return dict(self._logged)
+
+    @property
+    def progress_bar_metrics(self) -> dict[str, float]:
+        """What asked for the progress bar: newest step values (read from the device now) and epoch values."""
+        latest = self._collector.latest("train", prog_bar_only=True)
+        return {**self._bar, **{key: float(value) for key, value in latest.items()}}
+
+    def state_dict(self) -> dict[str, Any]:
+        """The newest values, so that deciders see the same after a resume."""
+        return {"callback": dict(self._callback), "logged": dict(self._logged), "bar": dict(self._bar)}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Restore :meth:`state_dict`."""
+        self._callback, self._logged, self._bar = dict(state["callback"]), dict(state["logged"]), dict(state["bar"])
+
+
+def _bare(key: str) -> str:
+    name, slash, dataloader = key.partition("/dataloader_idx_")
+    return name.removesuffix("_step").removesuffix("_epoch") + slash + dataloader

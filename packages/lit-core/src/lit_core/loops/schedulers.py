@@ -1,0 +1,42 @@
+"""When learning-rate schedulers step."""
+
+import warnings
+
+from lit_core.hooks import overrides
+from lit_core.module import LightningModule
+from lit_core.optimizers import Interval, SchedulerConfig
+from lit_core.run import Run
+
+
+def step_schedulers(run: Run, interval: Interval) -> None:
+    """Step the schedulers of ``interval`` whose turn it is: after an update, or at the end of an epoch."""
+    for config in run.optimizers.schedulers:
+        if config.interval == interval and _turn(run, interval) % config.frequency == 0:
+            _step(run, config)
+
+
+def _turn(run: Run, interval: Interval) -> int:
+    return run.progress.global_step if interval == "step" else run.progress.epoch + 1
+
+
+def _step(run: Run, config: SchedulerConfig) -> None:
+    metric = None
+    if config.monitor is not None:
+        metrics = run.report.callback_metrics
+        metric = metrics.get(config.monitor)
+        if metric is None:
+            message = (
+                f"The scheduler {config.name or type(config.scheduler).__name__} watches {config.monitor!r}, which was not "
+                f"logged; logged are {sorted(metrics)}."
+            )
+            if config.strict:
+                raise RuntimeError(message + " Log it, change 'monitor', or set 'strict': False to skip such steps.")
+            warnings.warn(message + " The step is skipped.", stacklevel=2)
+            return
+        metric = float(metric)  # type: ignore[assignment]
+    if overrides(run.module, "lr_scheduler_step", LightningModule):
+        run.module.lr_scheduler_step(config.scheduler, metric)
+    elif config.reduce_on_plateau:
+        config.scheduler.step(metric)
+    else:
+        config.scheduler.step()

@@ -1,0 +1,170 @@
+"""The training loop."""
+
+from typing import Any
+
+from lit_core.data.loaders import PreparedLoader
+from lit_core.loops import evaluate
+from lit_core.loops.optimization import Optimization, make_optimization
+from lit_core.loops.schedulers import step_schedulers
+from lit_core.run import Run, detached
+
+
+def run(run: Run) -> None:
+    """Train until the limits are reached or somebody asks to stop.
+
+    Pseudo-code::
+
+        a few validation batches, to fail early
+        on_train_start
+        for each epoch:
+            on_train_epoch_start
+            for each batch from where the clock stands:
+                on_train_batch_start
+                forward, backward, step                (optimization)
+                move the clock
+                on_train_batch_end                     (module; log row; callbacks)
+                validate, if due
+            validate, if due at the end of the epoch
+            training_epoch_end, on_train_epoch_end     (module; schedulers; log row; callbacks)
+            move the clock
+        on_train_end
+    """
+    progress, hooks = run.progress, run.hooks
+    if progress.batches == 0:
+        _sanity_check(run)
+    run.collector.open("train")
+    hooks.start("on_train_start")
+    progress.start_timer()
+    optimize = make_optimization(run)
+    try:
+        while progress.epoch < run.config.last_epoch and not run.finished():
+            _epoch(run, optimize)
+    finally:
+        optimize.close()
+        progress.stop_timer()
+    hooks.end("on_train_end")
+
+
+def _sanity_check(run: Run) -> None:
+    """Run a few validation batches whose numbers nobody keeps."""
+    steps = run.config.num_sanity_val_steps
+    if not run.val_loaders or not steps or run.config.dev_batches:
+        return
+    with run.sanity_check():
+        run.hooks.start("on_sanity_check_start")
+        evaluate.run(run, "validate", run.val_loaders, most=steps if steps > 0 else None, keep=False)
+        run.hooks.end("on_sanity_check_end")
+
+
+def _epoch(run: Run, optimize: Optimization) -> None:
+    """One epoch, or what is left of it."""
+    progress, hooks, loader = run.progress, run.hooks, run.train_loader
+    if loader is None:
+        raise RuntimeError("There is no training loader.")
+    batches = loader.open(progress.epoch, cursor=progress.cursor, batch=progress.batch)
+    optimize.begin_epoch()
+    hooks.start("on_train_epoch_start")
+    run.restore_rng()
+    val_every = run.val_every
+    if run.val_loaders and progress.batch and _due(run, val_every):
+        _validate(run)
+    whole = not run.finished()
+    if whole:
+        for batch_idx, batch in batches:
+            skip = _batch(run, loader, optimize, batch, batch_idx)
+            if run.val_loaders and _due(run, val_every):
+                _validate(run)
+            if skip or ((run.stop.reason or progress.global_step >= run.last_step) and run.finished()):
+                whole = skip or progress.batch >= run.num_batches
+                break
+    optimize.finish_group()
+    if whole and progress.batch and _due_at_epoch_end(run):
+        _validate(run)
+    _end_epoch(run, whole)
+
+
+def _batch(run: Run, loader: PreparedLoader, optimize: Optimization, batch: Any, batch_idx: int) -> bool:
+    """One batch; True if ``on_train_batch_start`` asked to skip the rest of the epoch."""
+    progress, hooks = run.progress, run.hooks
+    if run.transfer is not None:
+        batch = run.transfer(batch, 0)
+    if batch_idx < loader.full_batches:
+        size, weight, together = loader.batch_size, 1.0, loader.global_batch_size
+    else:
+        size, weight, together = loader.tail(batch_idx)
+    run.collector.begin_batch(batch, size)
+    if hooks.calls["on_train_batch_start"] is not None and -1 in hooks.start("on_train_batch_start", batch, batch_idx):
+        return True
+
+    steps_before = progress.global_step
+    output = optimize(batch, batch_idx, weight)
+
+    progress.batch = batch_idx + 1
+    progress.batches += 1
+    progress.cursor += together
+    progress.samples += together
+    progress.point = "batch"
+    if run.epoch_outputs is not None and output is not None:
+        run.epoch_outputs.append(detached(output))
+    heard = hooks.calls["on_train_batch_end"] is not None
+    if heard:
+        output = detached(output)
+        hooks.end_module("on_train_batch_end", output, batch, batch_idx)
+    if progress.global_step != steps_before and progress.global_step % run.config.log_every_n_steps == 0:
+        run.report.flush_steps("train")
+    if heard:
+        hooks.end_callbacks("on_train_batch_end", output, batch, batch_idx)
+    return False
+
+
+def _due(run: Run, val_every: float) -> bool:
+    """Whether a validation is due inside the epoch, after the batch that was run last."""
+    progress, config = run.progress, run.config
+    if progress.validated_batches == progress.batches:
+        return False
+    if config.check_val_every_n_epoch is None:
+        return progress.batches % val_every == 0
+    return progress.batch % val_every == 0 and (progress.epoch + 1) % config.check_val_every_n_epoch == 0
+
+
+def _due_at_epoch_end(run: Run) -> bool:
+    """Whether the validation that belongs to the end of this epoch is still to be run."""
+    every = run.config.check_val_every_n_epoch
+    if not run.val_loaders or every is None or run.progress.validated_batches == run.progress.batches:
+        return False
+    return run.config.val_check_interval == 1.0 and (run.progress.epoch + 1) % every == 0
+
+
+def _validate(run: Run) -> None:
+    """Validate inside training; the clock notes it, so that a resumed run does not validate again."""
+    run.progress.validated_batches = run.progress.batches
+    run.progress.point = "validation"
+    evaluate.run(run, "validate", run.val_loaders)
+    _agree_on_stop(run)
+
+
+def _end_epoch(run: Run, whole: bool) -> None:
+    """Close the epoch; one that was cut short stays open for a resume, after its last batch."""
+    progress, hooks, module = run.progress, run.hooks, run.module
+    if run.epoch_outputs is not None:
+        run.collector.enter("training_epoch_end")
+        module.training_epoch_end(run.epoch_outputs)
+        run.epoch_outputs.clear()
+    hooks.end_module("on_train_epoch_end")
+    run.report.flush_epoch("train")
+    if whole:
+        step_schedulers(run, "epoch")
+        progress.point = "epoch"
+    hooks.end_callbacks("on_train_epoch_end")
+    if whole:
+        progress.leave_epoch()
+    _agree_on_stop(run)
+
+
+def _agree_on_stop(run: Run) -> None:
+    """Tell every process if one was asked to stop."""
+    collectives = run.strategy.collectives
+    if collectives.world_size > 1:
+        for reason in collectives.all_gather_object(run.stop.reason):
+            if reason is not None:
+                run.stop.ask(reason)

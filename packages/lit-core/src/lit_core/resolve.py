@@ -1,0 +1,96 @@
+"""From words to objects: the one file of lit-core that names concrete classes of its siblings."""
+
+import os
+from collections.abc import Sequence
+from typing import Any
+
+from lit_accelerators import Strategy, make_strategy
+from lit_checkpoint import CheckpointIO, FileCheckpointIO
+from lit_loggers import Logger, TensorBoardLogger, get_logger
+
+from lit_core.callbacks.base import Callback
+from lit_core.callbacks.model_checkpoint import ModelCheckpoint
+from lit_core.callbacks.progress_bar import ProgressBar
+from lit_core.config import TrainerConfig
+
+
+def resolve_strategy(config: TrainerConfig) -> Strategy:
+    """The strategy for ``accelerator``, ``devices``, ``num_nodes``, ``strategy`` and ``precision``."""
+    return make_strategy(
+        accelerator=config.accelerator,
+        devices=config.devices,
+        num_nodes=config.num_nodes,
+        strategy=config.strategy,
+        precision=config.precision,
+    )
+
+
+def resolve_loggers(config: TrainerConfig, root: str) -> list[Logger]:
+    """The loggers for ``logger``: True is TensorBoard, False none; names and objects, one or several."""
+    given = config.logger
+    if given is False or given is None or config.dev_batches:
+        return []
+    if given is True:
+        return [TensorBoardLogger(root)]
+    several = list(given) if isinstance(given, (list, tuple)) else [given]
+    loggers: list[Logger] = []
+    for item in several:
+        if isinstance(item, str):
+            loggers.append(get_logger(item, save_dir=root))
+        elif isinstance(item, Logger):
+            loggers.append(item)
+        else:
+            raise TypeError(
+                f"logger is True, False, a name, a Logger or a list of these; got {type(item).__name__} ({item!r})."
+            )
+    return loggers
+
+
+def resolve_callbacks(config: TrainerConfig) -> list[Callback]:
+    """The callbacks given, and those that come by default: a checkpoint of the last epoch, a progress bar."""
+    given = config.callbacks
+    callbacks = list(given) if isinstance(given, (list, tuple)) else [] if given is None else [given]
+    for callback in callbacks:
+        if not isinstance(callback, Callback):
+            raise TypeError(f"callbacks are Callback objects, got {type(callback).__name__} ({callback!r}).")
+    has_checkpoint = any(isinstance(c, ModelCheckpoint) for c in callbacks)
+    if has_checkpoint and not config.enable_checkpointing:
+        raise ValueError("A ModelCheckpoint was given with enable_checkpointing=False: drop one of them.")
+    if config.enable_checkpointing and not has_checkpoint and not config.dev_batches:
+        callbacks.append(ModelCheckpoint())
+    if config.dev_batches:
+        callbacks = [c for c in callbacks if not isinstance(c, ModelCheckpoint)]
+    if config.enable_progress_bar and not any(isinstance(c, ProgressBar) for c in callbacks):
+        callbacks.append(ProgressBar())
+    _check_keys(callbacks)
+    return callbacks
+
+
+def _check_keys(callbacks: Sequence[Callback]) -> None:
+    seen: dict[str, Callback] = {}
+    for callback in callbacks:
+        if callback.state_key in seen:
+            raise ValueError(
+                f"Two callbacks have the state_key {callback.state_key!r}, so a checkpoint could not tell them apart: "
+                "give one another state_key."
+            )
+        seen[callback.state_key] = callback
+
+
+def join_callbacks(callbacks: list[Callback], configured: Any) -> list[Callback]:
+    """Callbacks of the Trainer and of ``configure_callbacks``; the module's replace those of the same class."""
+    own = list(configured) if isinstance(configured, (list, tuple)) else [configured] if configured else []
+    classes = {type(callback) for callback in own}
+    joined = [c for c in callbacks if type(c) not in classes] + own
+    _check_keys(joined)
+    return joined
+
+
+def default_io() -> CheckpointIO:
+    """Where checkpoints go unless told otherwise: single files."""
+    return FileCheckpointIO()
+
+
+def resolve_root(config: TrainerConfig) -> str:
+    """The folder (or URL) for everything that a run writes; the working folder by default."""
+    return os.fspath(config.default_root_dir) if config.default_root_dir is not None else os.getcwd()  # noqa: PTH109

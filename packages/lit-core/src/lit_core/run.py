@@ -1,0 +1,136 @@
+"""Run: everything that one call of fit, validate, test or predict works with, resolved once."""
+
+import math
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from lit_accelerators import Strategy, isolate_rng, set_rng_state
+
+from lit_core.config import TrainerConfig
+from lit_core.data.loaders import PreparedLoader
+from lit_core.datamodule import LightningDataModule
+from lit_core.hooks import HookTable
+from lit_core.logging.collector import Collector
+from lit_core.logging.report import Report
+from lit_core.module import LightningModule
+from lit_core.optimizers import LightningOptimizer, Optimizers
+from lit_core.progress import Progress
+
+Stage = Literal["fit", "validate", "test", "predict"]
+
+
+class StopSignal:
+    """Whether training shall stop, and why. Anybody may ask; the loops obey at the next safe point."""
+
+    def __init__(self) -> None:
+        self.reason: str | None = None
+        self.interrupted = False
+
+    def ask(self, reason: str) -> None:
+        """Stop at the next safe point; the first reason is kept."""
+        self.reason = self.reason or reason
+
+    def interrupt(self) -> None:
+        """Stop because the user said so: before any minimum of epochs or steps."""
+        self.interrupted = True
+        self.ask("interrupt")
+
+    def clear(self) -> None:
+        """Go on."""
+        self.reason = None
+        self.interrupted = False
+
+
+@dataclass(kw_only=True, eq=False)
+class Run:
+    """One run in one process. The loops read it; only :class:`Progress` in it is written by them."""
+
+    stage: Stage
+    config: TrainerConfig
+    module: LightningModule
+    datamodule: LightningDataModule | None
+    strategy: Strategy
+    progress: Progress
+    hooks: HookTable
+    collector: Collector
+    report: Report
+    stop: StopSignal
+    transfer: Callable[[Any, int], Any] | None = None
+    train_loader: PreparedLoader | None = None
+    val_loaders: list[PreparedLoader] = field(default_factory=list)
+    optimizers: Optimizers = field(default_factory=lambda: Optimizers([], [], [], []))
+    wrapped: list[LightningOptimizer] = field(default_factory=list)
+    epoch_outputs: list[Any] | None = None
+    """What the training steps of this epoch returned; None where no ``training_epoch_end`` asks for it."""
+
+    sanity_checking: bool = False
+    """Whether the validation that runs is the one before training."""
+
+    last_step: float = field(init=False)
+    """Updates at most, read once from the settings."""
+
+    _rng: dict[str, Any] | None = None
+
+    def __post_init__(self) -> None:
+        self.last_step = self.config.last_step
+
+    @property
+    def num_batches(self) -> float:
+        """Training batches of the opened epoch on this process, infinity where nobody knows."""
+        return 0 if self.train_loader is None else self.train_loader.num_batches
+
+    @property
+    def val_every(self) -> float:
+        """Validate after this many training batches inside an epoch; infinity for its end only."""
+        interval = self.config.val_check_interval
+        if isinstance(interval, int):
+            return interval
+        if interval == 1.0:
+            return math.inf
+        if self.num_batches == math.inf:
+            raise ValueError(
+                f"val_check_interval={interval} is a fraction of an epoch whose length nobody knows: give a number of batches."
+            )
+        return max(1, int(self.num_batches * interval))
+
+    def finished(self) -> bool:
+        """Whether training is over, between batches: limits reached, or asked to stop and allowed to."""
+        progress, config = self.progress, self.config
+        if progress.global_step >= self.last_step:
+            return True
+        if self.stop.reason is None or self.stop.interrupted:
+            return self.stop.interrupted
+        return progress.epoch >= (config.min_epochs or 0) and progress.global_step >= (config.min_steps or 0)
+
+    @contextmanager
+    def sanity_check(self) -> Iterator[None]:
+        """Inside, validation only tries whether it works; random states are left as they were."""
+        self.sanity_checking = True
+        try:
+            with isolate_rng():
+                yield
+        finally:
+            self.sanity_checking = False
+
+    def defer_rng(self, state: dict[str, Any] | None) -> None:
+        """Random states to set once the loaders of the resumed epoch are open."""
+        self._rng = state
+
+    def restore_rng(self) -> None:
+        """Set the random states of a resumed run, once."""
+        if self._rng is not None:
+            set_rng_state(self._rng)
+            self._rng = None
+
+
+def detached(output: Any) -> Any:
+    """A step's output without its graph."""
+    if hasattr(output, "detach"):
+        return output.detach()
+    if isinstance(output, dict):
+        return {key: detached(value) for key, value in output.items()}
+    if isinstance(output, (list, tuple)) and type(output) in (list, tuple):
+        return type(output)(detached(value) for value in output)
+    return output

@@ -1,0 +1,630 @@
+"""Trainer: runs a LightningModule on the hardware at hand."""
+
+import atexit
+import os
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
+from os import PathLike
+from typing import Any
+
+import torch
+from lit_accelerators import Strategy
+from lit_checkpoint import CheckpointIO
+from lit_loggers import Logger
+from torch import Tensor
+from torch.optim import Optimizer
+
+from lit_core import checkpoint as checkpoints
+from lit_core import lifecycle
+from lit_core.callbacks.base import Callback
+from lit_core.callbacks.early_stopping import EarlyStopping
+from lit_core.callbacks.model_checkpoint import ModelCheckpoint
+from lit_core.config import Limit, TrainerConfig
+from lit_core.data.batch_size import find_batch_size
+from lit_core.data.loaders import PreparedLoader
+from lit_core.data.transfer import make_transfer
+from lit_core.datamodule import LightningDataModule
+from lit_core.hooks import HookTable
+from lit_core.legacy import merge_legacy
+from lit_core.lifecycle import Outcome, Sources
+from lit_core.logging.collector import Collector
+from lit_core.logging.report import Report
+from lit_core.loops import evaluate, predict, train
+from lit_core.module import LightningModule
+from lit_core.optimizers import LightningOptimizer, SchedulerConfig
+from lit_core.processes import in_process_zero
+from lit_core.progress import Progress
+from lit_core.resolve import (
+    default_io,
+    join_callbacks,
+    resolve_callbacks,
+    resolve_loggers,
+    resolve_root,
+    resolve_strategy,
+)
+from lit_core.run import Run, Stage, StopSignal
+
+
+class Trainer:
+    """Runs a :class:`LightningModule`: the same code on a laptop and on many devices.
+
+    Args:
+        accelerator: ``"auto"``, ``"cpu"``, ``"cuda"`` (``"gpu"``), ``"mps"``, or an object.
+        strategy: ``"auto"``, ``"single_device"``, ``"ddp"``, ``"ddp_spawn"``, ``"ddp_fork"``, or an object.
+        devices: how many or which, per node; ``"auto"`` takes all accelerators, one CPU process.
+        num_nodes: machines in the run.
+        precision: ``"32-true"`` or ``"bf16-mixed"``.
+        logger: True (TensorBoard), False, a name (``"csv"``), a logger, or several.
+        callbacks: one or several callbacks; a progress bar and a checkpoint of the last epoch are added.
+        fast_dev_run: run one batch (or this many) of everything, writing nothing.
+        max_epochs: epochs at most; 1000 if neither epochs nor steps are limited; -1 for no limit.
+        min_epochs: epochs before which nobody can stop training early.
+        max_steps: updates at most (``global_step``); -1 for no limit.
+        min_steps: updates before which nobody can stop training early.
+        limit_train_batches: batches per epoch (int) or fraction of them (float).
+        limit_val_batches: as above, of every validation loader.
+        limit_test_batches: as above, of every test loader.
+        limit_predict_batches: as above, of every prediction loader.
+        val_check_interval: validate every so many training batches (int) or this fraction of the epoch (float).
+        check_val_every_n_epoch: validate in every so many epochs; None counts batches across epochs.
+        num_sanity_val_steps: validation batches to try before training; -1 for all.
+        log_every_n_steps: updates between rows of step values.
+        enable_checkpointing: whether to save a checkpoint of the last epoch.
+        enable_progress_bar: whether to show how far it has come.
+        accumulate_grad_batches: batches that make one update; a short last group is weighted by its real size.
+        gradient_clip_val: bound of the gradients before an update.
+        gradient_clip_algorithm: ``"norm"`` (total) or ``"value"`` (each element).
+        automatic_optimization: False leaves backward and step to ``training_step`` (also an attribute of the module).
+        inference_mode: evaluate under ``torch.inference_mode`` (True) or ``torch.no_grad``.
+        use_distributed_sampler: own the order of plain DataLoaders: exact resume, and data dealt to processes.
+        default_root_dir: folder or URL for everything written; the working folder by default.
+        legacy: older spellings (``gpus``, ``checkpoint_callback``, ...), translated with a warning.
+
+    Raises:
+        ValueError: for settings that make no sense, naming the argument, the value and what is possible.
+        TypeError: for unknown arguments, naming the nearest.
+
+    Example:
+        >>> from lit_core import Trainer
+        >>> trainer = Trainer(max_epochs=3, accelerator="cpu", logger=False)
+        >>> trainer.max_epochs
+        3
+    """
+
+    def __init__(
+        self,
+        *,
+        accelerator: Any = "auto",
+        strategy: Any = "auto",
+        devices: Any = "auto",
+        num_nodes: int = 1,
+        precision: Any = "32-true",
+        logger: Any = True,
+        callbacks: Any = None,
+        fast_dev_run: int | bool = False,
+        max_epochs: int | None = None,
+        min_epochs: int | None = None,
+        max_steps: int = -1,
+        min_steps: int | None = None,
+        limit_train_batches: Limit = None,
+        limit_val_batches: Limit = None,
+        limit_test_batches: Limit = None,
+        limit_predict_batches: Limit = None,
+        val_check_interval: int | float = 1.0,
+        check_val_every_n_epoch: int | None = 1,
+        num_sanity_val_steps: int = 2,
+        log_every_n_steps: int = 50,
+        enable_checkpointing: bool = True,
+        enable_progress_bar: bool = True,
+        accumulate_grad_batches: int = 1,
+        gradient_clip_val: float | None = None,
+        gradient_clip_algorithm: str = "norm",
+        automatic_optimization: bool | None = None,
+        inference_mode: bool = True,
+        use_distributed_sampler: bool = True,
+        default_root_dir: str | PathLike[str] | None = None,
+        **legacy: Any,
+    ) -> None:
+        given = {name: value for name, value in locals().items() if name not in ("self", "legacy")}
+        self._config = TrainerConfig(**(merge_legacy(given, legacy) if legacy else given))
+        self._root = resolve_root(self._config)
+        self._strategy = resolve_strategy(self._config)
+        self._loggers = resolve_loggers(self._config, self._root)
+        self._callbacks = resolve_callbacks(self._config)
+        self._io: CheckpointIO = default_io()
+        self._progress = Progress()
+        self._stop = StopSignal()
+        self._seed: int | None = None
+        self._run: Run | None = None
+        self._module: LightningModule | None = None
+        self._datamodule: LightningDataModule | None = None
+        self._log_dir: str | None = None
+        self._evaluation: list[PreparedLoader] = []
+
+    # What it does -----------------------------------------------------------------------------------------------------
+
+    def fit(
+        self,
+        model: LightningModule,
+        train_dataloaders: Any = None,
+        val_dataloaders: Any = None,
+        datamodule: LightningDataModule | None = None,
+        ckpt_path: str | PathLike[str] | None = None,
+    ) -> None:
+        """Train ``model``.
+
+        Args:
+            model: the module.
+            train_dataloaders: a DataLoader or another iterable of batches.
+            val_dataloaders: one or a list of them.
+            datamodule: where data comes from instead.
+            ckpt_path: go on exactly from there: a path, ``"last"`` or ``"best"``.
+        """
+        lifecycle.check_fit(lifecycle.check_module(model))
+        self._start("fit", model, Sources(train=train_dataloaders, val=val_dataloaders), datamodule, ckpt_path)
+
+    def validate(
+        self,
+        model: LightningModule | None = None,
+        dataloaders: Any = None,
+        ckpt_path: str | PathLike[str] | None = None,
+        verbose: bool = True,
+        datamodule: LightningDataModule | None = None,
+    ) -> list[dict[str, float]]:
+        """Run the validation loop once; returns what was logged, one dict per loader.
+
+        Args:
+            model: the module; by default the one fitted last.
+            dataloaders: one or a list of loaders.
+            ckpt_path: weights to load first: a path, ``"last"`` or ``"best"``.
+            verbose: print the results.
+            datamodule: where data comes from instead.
+        """
+        return self._evaluate("validate", model, Sources(val=dataloaders), ckpt_path, verbose, datamodule)
+
+    def test(
+        self,
+        model: LightningModule | None = None,
+        dataloaders: Any = None,
+        ckpt_path: str | PathLike[str] | None = None,
+        verbose: bool = True,
+        datamodule: LightningDataModule | None = None,
+    ) -> list[dict[str, float]]:
+        """Run the test loop once; as :meth:`validate`."""
+        return self._evaluate("test", model, Sources(test=dataloaders), ckpt_path, verbose, datamodule)
+
+    def predict(
+        self,
+        model: LightningModule | None = None,
+        dataloaders: Any = None,
+        datamodule: LightningDataModule | None = None,
+        return_predictions: bool = True,
+        ckpt_path: str | PathLike[str] | None = None,
+    ) -> list[Any]:
+        """Predict every batch; returns the predictions by batch (by loader, where there are several).
+
+        Args:
+            model: the module; by default the one fitted last.
+            dataloaders: one or a list of loaders.
+            datamodule: where data comes from instead.
+            return_predictions: False where a callback writes them and they would not fit in memory.
+            ckpt_path: weights to load first.
+        """
+        sources, module = Sources(predict=dataloaders), self._module_or(model)
+        result: list[Any] = self._start("predict", module, sources, datamodule, ckpt_path, keep=return_predictions)
+        return result
+
+    def stop(self, reason: str) -> None:
+        """Ask training to stop at the next safe point, once its minimum of epochs and steps is reached."""
+        self._stop.ask(reason)
+
+    def save_checkpoint(self, filepath: str | PathLike[str], weights_only: bool = False) -> None:
+        """Save where training stands; call it in every process.
+
+        Args:
+            filepath: file or URL.
+            weights_only: leave out what only resuming needs.
+        """
+        checkpoints.write(self._running, self.dump_checkpoint(weights_only=weights_only), filepath, self._io)
+
+    def dump_checkpoint(self, *, weights_only: bool = False) -> dict[str, Any]:
+        """What :meth:`save_checkpoint` saves; call it in every process."""
+        return checkpoints.dump(self._running, self._callbacks, seed=self._seed or 0, weights_only=weights_only)
+
+    def print(self, *args: Any, **kwargs: Any) -> None:
+        """Print in process 0 only, above the progress bar."""
+        if self.is_global_zero:
+            from tqdm import tqdm
+
+            tqdm.write(kwargs.pop("sep", " ").join(map(str, args)), **kwargs)
+
+    def broadcast(self, value: Any) -> Any:
+        """The ``value`` of process 0, in every process."""
+        return self._strategy.collectives.broadcast(value)
+
+    def write_in_process_zero(self, function: Callable[[], Any]) -> Any:
+        """Call ``function`` in process 0 and return its result in every process; a failure is raised everywhere."""
+        return in_process_zero(self._strategy, function)
+
+    # How it does it ---------------------------------------------------------------------------------------------------
+
+    def _evaluate(
+        self,
+        stage: Stage,
+        model: LightningModule | None,
+        sources: Sources,
+        ckpt_path: str | PathLike[str] | None,
+        verbose: bool,
+        datamodule: LightningDataModule | None,
+    ) -> list[dict[str, float]]:
+        module = self._module_or(model)
+        results: list[dict[str, float]] = self._start(stage, module, sources, datamodule, ckpt_path)
+        if verbose:
+            for index, values in enumerate(results):
+                title = f"Trainer.{stage}" + (f", loader {index}" if len(results) > 1 else "")
+                self.print(lifecycle.table(title, values))
+        return results
+
+    def _module_or(self, model: LightningModule | None) -> LightningModule:
+        module = self._module if model is None else model
+        if module is None:
+            raise ValueError("There is no model: pass one, or fit one with this Trainer first.")
+        return lifecycle.check_module(module)
+
+    def _start(
+        self,
+        stage: Stage,
+        module: LightningModule,
+        sources: Sources,
+        datamodule: LightningDataModule | None,
+        ckpt_path: str | PathLike[str] | None,
+        *,
+        keep: bool = True,
+    ) -> Any:
+        """Run a stage in every process, and bring back what other processes changed."""
+        if isinstance(sources.train, LightningDataModule):
+            sources, datamodule = Sources(), sources.train
+        self._module = module
+        self._datamodule = datamodule if datamodule is not None else self._datamodule
+        path = self._find_checkpoint(stage, ckpt_path)
+        if self._config.automatic_optimization is not None:
+            module.automatic_optimization = self._config.automatic_optimization
+        self._stop.clear()
+        self._seed = lifecycle.order_seed() if self._seed is None else self._seed
+        launcher = self._strategy.launcher
+        if launcher.returns_to_caller:
+            return launcher.launch(self._run_in_process, stage, module, sources, path, keep).result
+        self._log_dir = self._find_log_dir()
+        outcome: Outcome = launcher.launch(self._run_in_process, stage, module, sources, path, keep)
+        self._adopt(outcome, module)
+        return outcome.result
+
+    def _find_checkpoint(self, stage: Stage, which: str | PathLike[str] | None) -> str | None:
+        name = None if which is None else os.fspath(which)
+        if name not in ("best", "last"):
+            return name
+        found = lifecycle.find_checkpoint(name, self._callbacks, self._root)
+        if found is None and not (stage == "fit" and name == "last"):
+            raise FileNotFoundError(f"ckpt_path={name!r}: this Trainer saved none, and there is none below {self._root}.")
+        return found
+
+    def _run_in_process(
+        self, stage: Stage, module: LightningModule, sources: Sources, path: str | None, keep: bool
+    ) -> Outcome:
+        """The life of a run in one process."""
+        strategy, run = self._strategy, None
+        status = "failed"
+        try:
+            strategy.setup_environment()
+            if strategy.world_size > 1 and strategy.launcher.returns_to_caller:
+                atexit.register(strategy.teardown)
+            run = self._run = self._prepare(stage, module)
+            with lifecycle.interruptible(self._stop) if stage == "fit" else nullcontext():
+                result = self._run_stage(run, sources, path, keep)
+            status = "interrupted" if self._stop.interrupted else "success"
+            outcome = self._outcome(run, result)
+        except BaseException as exception:
+            lifecycle.explain(exception, run)
+            if run is not None:
+                run.hooks.end("on_exception", exception)
+            strategy.teardown()
+            raise
+        finally:
+            module.detach_logging()
+            self._close_loggers(stage, status)
+        if not strategy.launcher.returns_to_caller:
+            strategy.teardown()
+        return outcome
+
+    def _close_loggers(self, stage: Stage, status: str) -> None:
+        """After ``fit`` or a failure rows are complete; after the other stages more may follow."""
+        for logger in self._loggers if self.is_global_zero else ():
+            if stage == "fit" or status == "failed":
+                logger.finalize(status)
+            else:
+                logger.flush()
+
+    def _prepare(self, stage: Stage, module: LightningModule) -> Run:
+        """Resolve everything once."""
+        strategy = self._strategy
+        callbacks = self._callbacks = join_callbacks(self._callbacks, module.configure_callbacks())
+        collector = Collector(module, strategy.collectives, find_batch_size)
+        self._log_dir = self.broadcast(self._log_dir or self._find_log_dir()) if strategy.world_size > 1 else None
+        return Run(
+            stage=stage,
+            config=self._config,
+            module=module,
+            datamodule=self._datamodule,
+            strategy=strategy,
+            progress=self._progress,
+            hooks=HookTable(self, module, LightningModule, callbacks, Callback, collector.enter),
+            collector=collector,
+            report=Report(collector, self._loggers if strategy.is_global_zero else (), self._progress),
+            stop=self._stop,
+        )
+
+    def _run_stage(self, run: Run, sources: Sources, path: str | None, keep: bool) -> Any:
+        """Set up, restore, run the loop of the stage, tear down."""
+        module, strategy = run.module, run.strategy
+        self._seed = self.broadcast(self._seed)
+        saved = None if path is None else self._io.load(path)
+        if saved is not None and run.stage == "fit":
+            checkpoints.check_format(saved, path or "")
+            self._seed = saved["loops"]["order_seed"]
+        module.attach(self, run.collector.log)
+        lifecycle.setup_data_and_model(run)
+        if saved is not None:
+            checkpoints.load_weights(module, saved, strict=module.strict_loading)
+        strategy.setup_module(module)
+        self._evaluation = lifecycle.load_data(run, sources, self._seed or 0)
+        run.transfer = make_transfer(strategy, module, run.datamodule)
+        result: Any = None
+        if run.stage == "fit":
+            self._fit(run, saved)
+        elif run.stage == "predict":
+            result = predict.run(run, self._evaluation, keep=keep)
+        else:
+            values = evaluate.run(run, run.stage, self._evaluation)
+            result = lifecycle.results_by_loader(values, len(self._evaluation))
+        lifecycle.tear_down(run)
+        return result
+
+    def _fit(self, run: Run, saved: dict[str, Any] | None) -> None:
+        lifecycle.configure_optimizers(run)
+        run.hooks.start("on_fit_start")
+        hparams = run.module.logged_hparams | (run.datamodule.logged_hparams if run.datamodule is not None else {})
+        loggers = self._loggers if run.strategy.is_global_zero else []
+        if hparams:
+            for logger in loggers:
+                logger.log_hyperparams(hparams)
+        if saved is not None:
+            checkpoints.restore(run, saved, self._callbacks)
+            for logger in loggers:
+                logger.truncate(run.progress.global_step)
+        run.module.train()
+        with torch.enable_grad():
+            train.run(run)
+        run.hooks.end("on_fit_end")
+
+    def _outcome(self, run: Run, result: Any) -> Outcome:
+        """The result, and from another process everything that it changed."""
+        if self._strategy.launcher.returns_to_caller:
+            return Outcome(result)
+        state = self._strategy.module_state(run.module)
+        return Outcome(
+            result=result,
+            module_state={name: value.cpu() if isinstance(value, Tensor) else value for name, value in state.items()},
+            progress=self._progress.state_dict(),
+            report=run.report.state_dict(),
+            callbacks={callback.state_key: callback.state_dict() for callback in self._callbacks},
+            stop_reason=self._stop.reason,
+        )
+
+    def _adopt(self, outcome: Outcome, module: LightningModule) -> None:
+        """Take over what a run in other processes changed."""
+        module.load_state_dict(outcome.module_state)
+        self._progress.load_state_dict(outcome.progress)
+        for callback in self._callbacks:
+            if callback.state_key in outcome.callbacks:
+                callback.load_state_dict(outcome.callbacks[callback.state_key])
+        if outcome.stop_reason is not None:
+            self._stop.ask(outcome.stop_reason)
+        self._run = self._prepare("fit", module)
+        self._run.report.load_state_dict(outcome.report)
+
+    def _find_log_dir(self) -> str | None:
+        return next((logger.log_dir for logger in self._loggers if logger.log_dir is not None), None)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Settings and progress: what a run holds stays in its process."""
+        return {**self.__dict__, "_run": None, "_module": None, "_evaluation": []}
+
+    @property
+    def _running(self) -> Run:
+        if self._run is None:
+            raise RuntimeError("The Trainer has not run yet: call fit, validate, test or predict first.")
+        return self._run
+
+    # What users read --------------------------------------------------------------------------------------------------
+
+    @property
+    def strategy(self) -> Strategy:
+        """How the run uses devices and processes."""
+        return self._strategy
+
+    @property
+    def progress(self) -> Progress:
+        """The clock; read it, do not write it."""
+        return self._progress
+
+    @property
+    def current_epoch(self) -> int:
+        """Index of the running epoch."""
+        return self._progress.epoch
+
+    @property
+    def global_step(self) -> int:
+        """Updates so far: +1 for each batch or accumulation group in which an optimizer stepped."""
+        return self._progress.global_step
+
+    @property
+    def max_epochs(self) -> float:
+        """Epochs at most; infinity for no limit."""
+        return self._config.last_epoch
+
+    @property
+    def max_steps(self) -> float:
+        """Updates at most; infinity for no limit."""
+        return self._config.last_step
+
+    @property
+    def num_training_batches(self) -> float:
+        """Batches of an epoch on this process, infinity where nobody knows."""
+        return self._running.num_batches
+
+    @property
+    def num_evaluation_batches(self) -> float:
+        """Batches of the loaders that are validated, tested or predicted, on this process."""
+        return sum(loader.num_batches for loader in self._evaluation)
+
+    @property
+    def estimated_stepping_batches(self) -> float:
+        """Updates that the whole training will make, for schedulers made in ``configure_optimizers``."""
+        per_epoch = -(-self.num_training_batches // self._config.accumulate_grad_batches)
+        return min(per_epoch * self._config.last_epoch, self._config.last_step)
+
+    @property
+    def is_last_batch(self) -> bool:
+        """Whether the batch run last was the last of its epoch."""
+        return self._progress.batch >= self._running.num_batches
+
+    @property
+    def validates_later(self) -> bool:
+        """Whether a validation that this run will make has not been made yet."""
+        return bool(self._running.val_loaders) and self._progress.validated_batches < 0
+
+    @property
+    def stage(self) -> Stage:
+        """``"fit"``, ``"validate"``, ``"test"`` or ``"predict"``."""
+        return self._running.stage
+
+    @property
+    def sanity_checking(self) -> bool:
+        """Whether the validation that runs is the one before training."""
+        return self._running.sanity_checking
+
+    @property
+    def should_stop(self) -> bool:
+        """Whether training was asked to stop; set it True to ask."""
+        return self._stop.reason is not None
+
+    @should_stop.setter
+    def should_stop(self, value: bool) -> None:
+        if value:
+            self._stop.ask("trainer.should_stop was set")
+        else:
+            self._stop.clear()
+
+    @property
+    def stop_reason(self) -> str | None:
+        """Why training stopped before its limits; None if it did not."""
+        return self._stop.reason
+
+    @property
+    def callback_metrics(self) -> dict[str, Tensor]:
+        """Newest value of every logged key; epoch values in float64."""
+        return self._running.report.callback_metrics
+
+    @property
+    def logged_metrics(self) -> dict[str, float]:
+        """What the loggers were given last."""
+        return self._running.report.logged_metrics
+
+    @property
+    def progress_bar_metrics(self) -> dict[str, float]:
+        """What the progress bar shows."""
+        return self._running.report.progress_bar_metrics
+
+    def metric_version(self, key: str) -> int:
+        """How often ``key`` got a new epoch or row value in this run."""
+        return self._running.report.version(key)
+
+    @property
+    def optimizers(self) -> list[Optimizer]:
+        """The optimizers, as ``configure_optimizers`` gave them."""
+        return self._running.optimizers.optimizers
+
+    @property
+    def wrapped_optimizers(self) -> Sequence[LightningOptimizer]:
+        """The optimizers whose step runs under the run's precision."""
+        return self._running.wrapped
+
+    @property
+    def lr_scheduler_configs(self) -> list[SchedulerConfig]:
+        """The schedulers and when they step."""
+        return self._running.optimizers.schedulers
+
+    @property
+    def callbacks(self) -> list[Callback]:
+        """All callbacks."""
+        return self._callbacks
+
+    @property
+    def checkpoint_callback(self) -> ModelCheckpoint | None:
+        """The first :class:`ModelCheckpoint`."""
+        return next((c for c in self._callbacks if isinstance(c, ModelCheckpoint)), None)
+
+    @property
+    def early_stopping_callback(self) -> EarlyStopping | None:
+        """The first :class:`EarlyStopping`."""
+        return next((c for c in self._callbacks if isinstance(c, EarlyStopping)), None)
+
+    @property
+    def loggers(self) -> list[Logger]:
+        """All loggers."""
+        return self._loggers
+
+    @property
+    def logger(self) -> Logger | None:
+        """The first logger."""
+        return self._loggers[0] if self._loggers else None
+
+    @property
+    def log_dir(self) -> str | None:
+        """Folder of the first logger that has one, the same in every process."""
+        return self._log_dir or self._find_log_dir()
+
+    @property
+    def default_root_dir(self) -> str:
+        """Folder or URL for everything written."""
+        return self._root
+
+    @property
+    def lightning_module(self) -> LightningModule | None:
+        """The module that runs or ran last."""
+        return self._module
+
+    @property
+    def datamodule(self) -> LightningDataModule | None:
+        """The datamodule that was given last."""
+        return self._datamodule
+
+    @property
+    def is_global_zero(self) -> bool:
+        """Whether this is the process that writes."""
+        return self._strategy.is_global_zero
+
+    @property
+    def world_size(self) -> int:
+        """Processes in the run."""
+        return self._strategy.world_size
+
+    @property
+    def global_rank(self) -> int:
+        """Of this process."""
+        return self._strategy.global_rank
+
+    @property
+    def local_rank(self) -> int:
+        """Of this process on its node."""
+        return self._strategy.local_rank
