@@ -1,0 +1,306 @@
+"""From a batch to an update: the order of calls, what may be replaced, what is counted."""
+
+import copy
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from lit_core import LightningModule
+from tests.lit_core.tiny import Regression, loader, network, same, samples, trainer, weights
+
+
+class Two(LightningModule):
+    """Two regressions, an optimizer each."""
+
+    def __init__(self, frequencies: tuple[int, ...] = (0, 0)) -> None:
+        super().__init__()
+        self.a, self.b = network(), network()
+        self.frequencies = frequencies
+        self.turns: list[int] = []
+
+    def loss(self, batch: Any, index: int) -> torch.Tensor:
+        return nn.functional.mse_loss((self.a, self.b)[index](batch[0]), batch[1])
+
+    def training_step(self, batch: Any, batch_idx: int, optimizer_idx: int) -> Any:
+        self.turns.append(optimizer_idx)
+        return self.loss(batch, optimizer_idx)
+
+    def configure_optimizers(self) -> Any:
+        optimizers = [torch.optim.SGD(part.parameters(), lr=0.1) for part in (self.a, self.b)]
+        return [
+            {"optimizer": optimizer, "frequency": frequency, "name": name}
+            for optimizer, frequency, name in zip(optimizers, self.frequencies, "ab", strict=True)
+        ]
+
+
+class Manual(Two):
+    """Steps a in every batch, b in every second, c... by hand, around the wrapper or through it."""
+
+    def __init__(self, how: str) -> None:
+        super().__init__()
+        self.automatic_optimization = False
+        self.how = how
+
+    def training_step(self, batch: Any, batch_idx: int) -> Any:  # type: ignore[override]
+        for index, wrapped in enumerate(self.optimizers()):
+            optimizer = wrapped.optimizer if self.how == "raw" else wrapped
+            if index == 1 and batch_idx % 2:
+                continue
+            optimizer.zero_grad()
+            self.manual_backward(self.loss(batch, index))
+            optimizer.step()
+
+
+def test_global_step_counts_updates_in_automatic_mode() -> None:
+    runner = trainer(max_epochs=2)
+    runner.fit(Regression(), loader(8, 2))
+    assert (runner.global_step, runner.progress.optimizer_steps) == (8, {"optimizer_0": 8})
+
+
+def test_global_step_counts_a_batch_once_whatever_the_number_of_optimizers() -> None:
+    runner = trainer(max_epochs=2)
+    runner.fit(Two(), loader(8, 2))
+    assert (runner.global_step, runner.progress.optimizer_steps) == (8, {"a": 8, "b": 8})
+
+
+@pytest.mark.parametrize("how", ["wrapped", "raw"])
+def test_global_step_counts_batches_in_which_something_stepped_in_manual_mode(how: str) -> None:
+    runner = trainer(max_epochs=2)
+    runner.fit(Manual(how), loader(8, 2))
+    assert (runner.global_step, runner.progress.optimizer_steps) == (8, {"a": 8, "b": 4})
+
+
+def test_a_manual_batch_without_a_step_is_no_update() -> None:
+    class Rarely(Manual):
+        def training_step(self, batch: Any, batch_idx: int) -> Any:  # type: ignore[override]
+            if batch_idx == 2:
+                super().training_step(batch, batch_idx)
+
+    runner = trainer()
+    runner.fit(Rarely("wrapped"), loader(8, 2))
+    assert (runner.global_step, runner.progress.batches) == (1, 4)
+
+
+def test_frequencies_give_optimizers_their_turns() -> None:
+    module = Two((1, 2))
+    runner = trainer(max_epochs=2)
+    runner.fit(module, loader(8, 2))
+    assert module.turns == [0, 1, 1, 0, 1, 1, 0, 1]
+    assert (runner.global_step, runner.progress.optimizer_steps) == (8, {"a": 3, "b": 5})
+
+
+def test_a_frequency_for_only_one_optimizer_is_refused() -> None:
+    with pytest.raises(ValueError, match="frequency"):
+        trainer().fit(Two((1, 0)), loader())
+
+
+def test_frequencies_with_accumulation_are_refused_as_groups_and_turns_would_cut_each_other() -> None:
+    with pytest.raises(ValueError, match="accumulate_grad_batches=2.*frequency"):
+        trainer(accumulate_grad_batches=2).fit(Two((1, 1)), loader())
+
+
+def test_several_optimizers_without_optimizer_idx_are_refused() -> None:
+    class Forgot(Two):
+        def training_step(self, batch: Any, batch_idx: int) -> Any:  # type: ignore[override]
+            return self.loss(batch, 0)
+
+    with pytest.raises(TypeError, match="optimizer_idx"):
+        trainer().fit(Forgot(), loader())
+
+
+def test_the_parameters_of_other_optimizers_get_no_gradient_and_are_switched_on_again() -> None:
+    class Joint(Two):
+        def training_step(self, batch: Any, batch_idx: int, optimizer_idx: int) -> Any:
+            own, other = (self.a, self.b) if optimizer_idx == 0 else (self.b, self.a)
+            assert all(p.requires_grad for p in own.parameters())
+            assert not any(p.requires_grad for p in other.parameters())
+            return nn.functional.mse_loss(self.a(batch[0]) + self.b(batch[0]), batch[1])
+
+    class Frozen(Joint):
+        def on_fit_start(self) -> None:
+            self.frozen = self.a[0].bias.requires_grad_(False)
+
+        def training_step(self, batch: Any, batch_idx: int, optimizer_idx: int) -> Any:
+            return nn.functional.mse_loss(self.a(batch[0]) + self.b(batch[0]), batch[1])
+
+    module = Joint()
+    trainer().fit(module, loader())
+    assert all(p.requires_grad for p in module.parameters())
+    frozen = Frozen()
+    trainer().fit(frozen, loader())
+    assert [p.requires_grad for p in frozen.a.parameters()] == [True, False, True, True]
+
+
+@pytest.mark.parametrize("output", ["loss", 3.0, {"los": torch.tensor(1.0)}, [torch.tensor(1.0)]])
+def test_what_is_no_loss_is_refused_and_named(output: Any) -> None:
+    class Wrong(Regression):
+        def training_step(self, batch: Any, batch_idx: int) -> Any:
+            return output
+
+    got = "keys \\['los'\\]" if isinstance(output, dict) else type(output).__name__
+    with pytest.raises(TypeError, match=f"training_step returns the loss.*{got}"):
+        trainer().fit(Wrong(), loader())
+
+
+def test_a_dict_with_the_loss_trains_as_the_loss_does() -> None:
+    class Dict(Regression):
+        def training_step(self, batch: Any, batch_idx: int) -> Any:
+            return {"loss": super().training_step(batch, batch_idx), "more": 1}
+
+    torch.manual_seed(0)
+    module = Dict()
+    plain = Regression()
+    plain.load_state_dict(module.state_dict())
+    trainer().fit(module, loader())
+    trainer().fit(plain, loader())
+    assert same(weights(module), weights(plain))
+
+
+def test_an_optimizer_step_that_calls_the_closure_itself_is_the_step() -> None:
+    seen: list[Any] = []
+
+    class Own(Regression):
+        def optimizer_step(self, epoch: int, batch_idx: int, optimizer: Any, optimizer_closure: Any) -> None:
+            loss = optimizer_closure()
+            seen.append((epoch, batch_idx, type(optimizer.optimizer).__name__, float(loss)))
+            optimizer.step()
+
+    torch.manual_seed(0)
+    module = Own()
+    plain = copy.deepcopy(module.net)
+    runner = trainer(max_epochs=2, gradient_clip_val=0.4)
+    runner.fit(module, loader(6, 2))
+    optimizer = torch.optim.SGD(plain.parameters(), lr=0.1)
+    x, y, _ = samples(6).tensors
+    for _ in range(2):
+        for i in (0, 2, 4):
+            optimizer.zero_grad()
+            nn.functional.mse_loss(plain(x[i : i + 2]), y[i : i + 2]).backward()
+            nn.utils.clip_grad_norm_(list(plain.parameters()), 0.4)
+            optimizer.step()
+    assert same(weights(module.net), weights(plain))
+    assert [s[:3] for s in seen] == [(e, b, "SGD") for e in (0, 1) for b in (0, 1, 2)]
+    assert [s[3] for s in seen] == [float(loss) for loss in module.losses]
+    assert runner.global_step == 6
+
+
+def test_an_optimizer_step_that_never_steps_makes_no_update() -> None:
+    class Never(Regression):
+        def optimizer_step(self, epoch: int, batch_idx: int, optimizer: Any, optimizer_closure: Any) -> None:
+            optimizer_closure()
+
+    module = Never()
+    before = weights(module)
+    runner = trainer()
+    runner.fit(module, loader())
+    assert runner.global_step == 0
+    assert same(weights(module), before)
+    assert len(module.losses) == 4
+
+
+def test_an_optimizer_step_every_second_batch_trains_on_those_batches() -> None:
+    class Second(Regression):
+        def optimizer_step(self, epoch: int, batch_idx: int, optimizer: Any, optimizer_closure: Any) -> None:
+            if batch_idx % 2:
+                optimizer.step(closure=optimizer_closure)
+
+    module = Second()
+    runner = trainer()
+    runner.fit(module, loader(8, 2))
+    assert module.seen == [[2, 3], [6, 7]]
+    assert runner.global_step == 2
+
+
+def test_own_backward_zero_grad_and_clipping_are_used() -> None:
+    calls: list[Any] = []
+
+    class Own(Regression):
+        def backward(self, loss: torch.Tensor, *args: Any, **kwargs: Any) -> None:
+            calls.append("backward")
+            (2 * loss).backward()
+
+        def optimizer_zero_grad(self, epoch: int, batch_idx: int, optimizer: Any, optimizer_idx: int) -> None:
+            calls.append(("zero", epoch, batch_idx, optimizer_idx))
+            optimizer.zero_grad(set_to_none=False)
+
+        def configure_gradient_clipping(
+            self, optimizer: Any, gradient_clip_val: Any = None, gradient_clip_algorithm: Any = None
+        ) -> None:
+            calls.append(("clip", gradient_clip_val, gradient_clip_algorithm))
+            for parameter in self.parameters():
+                parameter.grad.sign_()
+
+    torch.manual_seed(0)
+    module = Own()
+    plain = copy.deepcopy(module.net)
+    trainer(gradient_clip_val=0.7, gradient_clip_algorithm="value").fit(module, loader(4, 2))
+    assert calls == [
+        x for i in (0, 1) for x in (("zero", 0, i, 0), "backward", ("clip", 0.7, "value"))
+    ]
+    optimizer = torch.optim.SGD(plain.parameters(), lr=0.1)
+    x, y, _ = samples(4).tensors
+    for i in (0, 2):
+        optimizer.zero_grad()
+        (2 * nn.functional.mse_loss(plain(x[i : i + 2]), y[i : i + 2])).backward()
+        for parameter in plain.parameters():
+            assert parameter.grad is not None
+            parameter.grad.sign_()
+        optimizer.step()
+    assert same(weights(module.net), weights(plain))
+
+
+def test_on_before_optimizer_step_sees_gradients_before_clipping() -> None:
+    norms: list[float] = []
+
+    class Looks(Regression):
+        def on_before_optimizer_step(self, optimizer: Any) -> None:
+            norms.append(float(torch.stack([p.grad.norm() for p in self.parameters() if p.grad is not None]).norm()))
+
+        def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
+            norms.append(float(torch.stack([p.grad.norm() for p in self.parameters() if p.grad is not None]).norm()))
+
+    trainer(gradient_clip_val=1e-3, limit_train_batches=1).fit(Looks(), loader())
+    assert norms[0] > 1e-2
+    assert norms[1] == pytest.approx(1e-3, rel=1e-3)
+
+
+@pytest.mark.parametrize("setting", [{"accumulate_grad_batches": 2}, {"gradient_clip_val": 1.0}])
+def test_settings_of_automatic_optimization_are_refused_in_manual_mode(setting: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=next(iter(setting))):
+        trainer(**setting).fit(Manual("raw"), loader())
+
+
+def test_no_optimizer_at_all_runs_the_steps_and_updates_nothing() -> None:
+    class Nothing(Regression):
+        def configure_optimizers(self) -> Any:
+            return None
+
+    module = Nothing()
+    before = weights(module)
+    runner = trainer()
+    runner.fit(module, loader())
+    assert len(module.losses) == 4
+    assert runner.global_step == 0
+    assert same(weights(module), before)
+
+
+def test_optimizers_are_left_without_hooks_after_the_run() -> None:
+    runner = trainer()
+    runner.fit(Regression(), loader())
+    assert not runner.optimizers[0]._optimizer_step_post_hooks
+
+
+def test_the_batch_of_a_short_last_batch_counts_as_a_whole_batch_in_its_group() -> None:
+    torch.manual_seed(0)
+    module = Regression()
+    plain = copy.deepcopy(module.net)
+    trainer(accumulate_grad_batches=2).fit(module, loader(3, 2))
+    x, y, _ = samples(3).tensors
+    optimizer = torch.optim.SGD(plain.parameters(), lr=0.1)
+    loss = nn.functional.mse_loss(plain(x[:2]), y[:2]) + nn.functional.mse_loss(plain(x[2:]), y[2:])
+    (loss / 2).backward()
+    optimizer.step()
+    for name, value in weights(plain).items():
+        torch.testing.assert_close(module.net.state_dict()[name], value)

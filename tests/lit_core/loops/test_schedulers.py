@@ -1,0 +1,112 @@
+"""When learning-rate schedulers step, and with what."""
+
+from typing import Any
+
+import pytest
+import torch
+from torch.optim.lr_scheduler import ReduceLROnPlateau, StepLR
+
+from tests.lit_core.tiny import Regression, loader, trainer
+
+
+class Scheduled(Regression):
+    def __init__(self, **settings: Any) -> None:
+        super().__init__()
+        self.settings = settings
+        self.rates: list[float] = []
+
+    def configure_optimizers(self) -> Any:
+        optimizer = torch.optim.SGD(self.parameters(), lr=1.0)
+        scheduler: Any = StepLR(optimizer, 1, gamma=0.5)
+        if "monitor" in self.settings:
+            scheduler = ReduceLROnPlateau(optimizer, factor=0.5, patience=0)
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, **self.settings}}
+
+    def training_step(self, batch: Any, batch_idx: int) -> Any:
+        self.rates.append(self.trainer.optimizers[0].param_groups[0]["lr"])
+        return 0.0 * self.loss(batch)
+
+
+@pytest.mark.parametrize(
+    ("settings", "accumulate", "rates"),
+    [
+        ({}, 1, [1, 1, 1, 0.5, 0.5, 0.5]),
+        ({"frequency": 2}, 1, [1, 1, 1, 1, 1, 1]),
+        ({"interval": "step"}, 1, [1, 0.5, 0.25, 0.125, 0.0625, 0.03125]),
+        ({"interval": "step", "frequency": 2}, 1, [1, 1, 0.5, 0.5, 0.25, 0.25]),
+        ({"interval": "step"}, 2, [1, 1, 0.5, 0.25, 0.25, 0.125]),
+    ],
+)
+def test_schedulers_step_at_their_interval_and_frequency(
+    settings: dict[str, Any], accumulate: int, rates: list[float]
+) -> None:
+    module = Scheduled(**settings)
+    trainer(max_epochs=2, accumulate_grad_batches=accumulate).fit(module, loader(6, 2))
+    assert module.rates == rates
+
+
+def test_an_epoch_that_is_cut_short_steps_no_epoch_scheduler() -> None:
+    module = Scheduled()
+    runner = trainer(max_epochs=-1, max_steps=5)
+    runner.fit(module, loader(6, 2))
+    assert runner.optimizers[0].param_groups[0]["lr"] == 0.5
+
+
+class Watches(Scheduled):
+    def __init__(self, values: list[float], **settings: Any) -> None:
+        super().__init__(**settings)
+        self.values = iter(values)
+
+    def on_train_epoch_end(self) -> None:
+        self.log("watched", next(self.values))
+
+
+def test_a_plateau_scheduler_gets_the_value_logged_at_the_end_of_the_same_epoch() -> None:
+    module = Watches([3.0, 2.0, 2.5, 1.0], monitor="watched")
+    trainer(max_epochs=4).fit(module, loader(2, 2))
+    assert module.rates == [1.0, 1.0, 1.0, 0.5]  # 2.5 is worse than 2.0
+
+
+def test_a_value_that_was_not_logged_is_an_error_that_names_what_was() -> None:
+    with pytest.raises(RuntimeError, match=r"'nothing'.*not logged.*watched"):
+        trainer().fit(Watches([1.0], monitor="nothing"), loader())
+
+
+def test_a_value_that_was_not_logged_skips_the_step_with_a_warning_if_not_strict() -> None:
+    with pytest.warns(UserWarning, match=r"'nothing'.*skipped"):
+        trainer().fit(Watches([1.0], monitor="nothing", strict=False), loader())
+
+
+def test_own_lr_scheduler_step_gets_scheduler_and_value() -> None:
+    calls: list[Any] = []
+
+    class Own(Watches):
+        def lr_scheduler_step(self, scheduler: Any, metric: Any) -> None:
+            calls.append((type(scheduler).__name__, metric))
+
+    module = Own([3.0, 4.0], monitor="watched")
+    runner = trainer(max_epochs=2)
+    runner.fit(module, loader(2, 2))
+    assert calls == [("ReduceLROnPlateau", 3.0), ("ReduceLROnPlateau", 4.0)]
+    assert runner.optimizers[0].param_groups[0]["lr"] == 1.0
+
+
+def test_a_scheduler_of_an_optimizer_in_turns_counts_the_steps_of_its_own() -> None:
+    class Turns(Regression):
+        def training_step(self, batch: Any, batch_idx: int, optimizer_idx: int) -> Any:  # type: ignore[override]
+            return 0.0 * self.loss(batch)
+
+        def configure_optimizers(self) -> Any:
+            optimizers = [torch.optim.SGD(part.parameters(), lr=1.0) for part in (self.net[0], self.net[3])]
+            return [
+                {
+                    "optimizer": optimizer,
+                    "frequency": frequency,
+                    "lr_scheduler": {"scheduler": StepLR(optimizer, 1, gamma=0.5), "interval": "step", "frequency": 2},
+                }
+                for optimizer, frequency in zip(optimizers, (1, 2), strict=True)
+            ]
+
+    runner = trainer()
+    runner.fit(Turns(), loader(12, 2))  # 0 1 1 0 1 1
+    assert [o.param_groups[0]["lr"] for o in runner.optimizers] == [0.5, 0.25]
