@@ -1,0 +1,404 @@
+"""The conformance kit: laws that every metric obeys, run on anybody's metric.
+
+`check_metric` feeds a metric the same data in different ways and compares what must be equal. It needs no test framework;
+each broken law is an `AssertionError` that names the law.
+"""
+
+from __future__ import annotations
+
+import copy
+import pickle
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, TypeAlias
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from lit_metrics.metric import Metric
+
+Batch: TypeAlias = tuple[Any, ...]
+
+_HOST_READS = ("aten::_local_scalar_dense", "aten::nonzero", "aten::equal", "aten::is_nonzero")
+
+
+def check_metric(
+    make_metric: Callable[[], Metric],
+    inputs: Sequence[Batch],
+    reference: Callable[..., Any] | None = None,
+    *,
+    order_matters: bool = False,
+    dtypes: Sequence[torch.dtype] = (torch.float16, torch.bfloat16, torch.float64),
+    rtol: float = 1e-12,
+    skip: Sequence[str] = (),
+) -> list[str]:
+    """Runs every law on a metric.
+
+    Args:
+        make_metric: Makes a new metric; called many times.
+        inputs: At least two batches, each a tuple of positional arguments of `update`: tensors with samples in the first
+            dimension, or Python numbers.
+        reference: Called with the concatenated arguments; returns the expected value.
+        order_matters: Whether the value may depend on the order of samples.
+        dtypes: Floating-point types that inputs are converted to; each must give the value of the rounded inputs.
+        rtol: Tolerance, relative and absolute, where the order of additions differs.
+        skip: Names of laws that do not apply.
+
+    Returns:
+        The names of the laws that were run.
+
+    Raises:
+        AssertionError: If a law is broken.
+        ValueError: If there are fewer than two batches, or `skip` names no law.
+
+    Example:
+        >>> import torch
+        >>> from lit_metrics import MeanSquaredError
+        >>> from lit_metrics.testing import check_metric
+        >>> batches = [(torch.tensor([1.0, 2.0]), torch.tensor([1.0, 4.0])), (torch.tensor([3.0]), torch.tensor([3.0]))]
+        >>> laws = check_metric(MeanSquaredError, batches, reference=lambda p, t: ((p - t) ** 2).mean())
+        >>> "forward_equals_fresh" in laws
+        True
+    """
+    if len(inputs) < 2:
+        raise ValueError(f"inputs must hold at least two batches, got {len(inputs)}")
+    if unknown := set(skip) - set(LAWS):
+        raise ValueError(f"skip names no law: {sorted(unknown)}; laws are {sorted(LAWS)}")
+    case = _Case(make_metric, list(inputs), reference, order_matters, tuple(dtypes), rtol)
+    run = [name for name in LAWS if name not in skip]
+    for name in run:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            try:
+                LAWS[name](case)
+            except AssertionError as error:
+                raise AssertionError(f"law {name!r}: {error}") from error
+    return run
+
+
+class _Case:
+    """A metric under test, and its inputs in several shapes."""
+
+    def __init__(
+        self,
+        make: Callable[[], Metric],
+        batches: list[Batch],
+        reference: Callable[..., Any] | None,
+        order_matters: bool,
+        dtypes: tuple[torch.dtype, ...],
+        rtol: float,
+    ) -> None:
+        self.make = make
+        self.batches = batches
+        self.reference = reference
+        self.order_matters = order_matters
+        self.dtypes = dtypes
+        self.rtol = rtol
+        self.whole = tuple(_concatenate([batch[i] for batch in batches]) for i in range(len(batches[0])))
+        sizes = {len(x) for x in self.whole if _has_samples(x)}
+        self.num_samples = sizes.pop() if len(sizes) == 1 else 0
+
+    def fed(self, batches: Sequence[Batch]) -> Metric:
+        """Returns a new metric that has seen the batches."""
+        metric = self.make()
+        for batch in batches:
+            metric.update(*batch)
+        return metric
+
+    def value(self, batches: Sequence[Batch]) -> Any:
+        """Returns the value for the batches."""
+        return self.fed(batches).compute()
+
+
+def _value_equals_reference(case: _Case) -> None:
+    if case.reference is not None:
+        expected = case.reference(*case.whole)
+        _assert_same(case.value([case.whole]), expected, max(case.rtol, 1e-6), "value and reference")
+
+
+def _split(case: _Case) -> None:
+    whole = case.value([case.whole])
+    _assert_same(case.value(case.batches), whole, case.rtol, "batches and everything at once")
+    singles = [_select(case.whole, slice(i, i + 1)) for i in range(case.num_samples)]
+    if singles:
+        _assert_same(case.value(singles), whole, case.rtol, "one sample at a time and everything at once")
+
+
+def _merge_order(case: _Case) -> None:
+    expected = case.value(case.batches)
+    parts = [case.fed([batch]) for batch in case.batches]
+    left = case.make()
+    for part in parts:
+        left.merge_state(part)
+    _assert_same(left.compute(), expected, case.rtol, "merged one by one and updated")
+    right = parts[-1].clone()
+    for part in reversed(parts[:-1]):
+        joined = part.clone()
+        joined.merge_state(right)
+        right = joined
+    _assert_same(right.compute(), expected, case.rtol, "merged from the right and updated")
+    assert left.update_count == right.update_count == len(parts), "update counts do not add up in merging"
+    if not case.order_matters:
+        back = case.make()
+        for part in reversed(parts):
+            back.merge_state(part)
+        _assert_same(back.compute(), expected, case.rtol, "merged in reverse order")
+
+
+def _permutation(case: _Case) -> None:
+    if case.order_matters or not case.num_samples:
+        return
+    order = torch.randperm(case.num_samples, generator=torch.Generator().manual_seed(0))
+    _assert_same(case.value([_select(case.whole, order)]), case.value([case.whole]), case.rtol, "samples in another order")
+
+
+def _identity(case: _Case) -> None:
+    expected = case.value(case.batches)
+    empty = _select(case.whole, slice(0, 0))
+    metric = case.make()
+    metric.merge_state(case.make())
+    if any(_has_samples(x) for x in empty):
+        metric.update(*empty)
+        assert metric.update_count == 0, "an empty batch counts as an update"
+    for batch in case.batches:
+        metric.update(*batch)
+    metric.merge_state(case.make())
+    if any(_has_samples(x) for x in empty):
+        metric.update(*empty)
+        metric(*empty)
+    _assert_same(metric.compute(), expected, case.rtol, "with empty batches and empty metrics merged in")
+
+
+def _pickles(case: _Case) -> None:
+    metric = case.fed(case.batches[:-1])
+    metric.compute()
+    twins = {"pickled": pickle.loads(pickle.dumps(metric)), "copied": copy.deepcopy(metric), "cloned": metric.clone()}
+    for name, twin in twins.items():
+        twin.update(*case.batches[-1])
+        _assert_same(twin.compute(), case.value(case.batches), case.rtol, f"{name} midway")
+    _assert_same(metric.compute(), case.value(case.batches[:-1]), 0.0, "the original after its copies went on")
+
+
+def _state_dict_round_trip(case: _Case) -> None:
+    metric = case.fed(case.batches[:-1])
+    assert not set(metric.state_dict()) & set(metric.metric_state), "states are saved without being asked"
+    metric.persistent(True)
+    twin = case.make()
+    twin.persistent(True)
+    twin.load_state_dict(metric.state_dict(), strict=True)
+    assert twin.update_count == metric.update_count, "the update count is not restored"
+    for one in (metric, twin):
+        one.update(*case.batches[-1])
+    _assert_same(twin.compute(), case.value(case.batches), case.rtol, "restored from state_dict midway")
+    try:
+        twin.load_state_dict({}, strict=True)
+    except RuntimeError:
+        return
+    raise AssertionError("strict loading of an empty state_dict succeeds")
+
+
+def _forward_equals_fresh(case: _Case) -> None:
+    metric = case.make()
+    for batch in case.batches:
+        _assert_same(metric(*batch), case.value([batch]), case.rtol, "forward and a fresh metric on this batch")
+    _assert_same(metric.compute(), case.value(case.batches), case.rtol, "compute after forward and after update")
+    assert metric.update_count == len(case.batches), f"update_count is {metric.update_count} after {len(case.batches)}"
+
+
+def _compute_twice(case: _Case) -> None:
+    metric = case.fed(case.batches[:-1])
+    first = metric.compute()
+    _scribble(first)
+    _assert_same(metric.compute(), case.value(case.batches[:-1]), 0.0, "compute after its first value was overwritten")
+    metric.update(*case.batches[-1])
+    _assert_same(metric.compute(), case.value(case.batches), case.rtol, "compute after compute and another update")
+
+
+def _reset(case: _Case) -> None:
+    metric = case.fed(case.batches)
+    metric.compute()
+    metric.reset()
+    assert metric.update_count == 0, "reset leaves an update count"
+    _assert_same(metric.compute(), case.make().compute(), 0.0, "after reset and new")
+    metric.update(*case.batches[0])
+    _assert_same(metric.compute(), case.value(case.batches[:1]), 0.0, "used again after reset")
+
+
+def _caller_may_overwrite(case: _Case) -> None:
+    metric = case.make()
+    for i, batch in enumerate(case.batches):
+        mine = tuple(x.clone() if isinstance(x, Tensor) else x for x in batch)
+        if i % 2:
+            metric(*mine)
+        else:
+            metric.update(*mine)
+        _scribble(mine)
+    _assert_same(metric.compute(), case.value(case.batches), case.rtol, "after the caller overwrote its batches")
+
+
+def _float_types(case: _Case) -> None:
+    for dtype in case.dtypes:
+        rounded = [tuple(x.to(dtype) if _is_float(x) else x for x in batch) for batch in case.batches]
+        exact = [tuple(x.double() if _is_float(x) else x for x in batch) for batch in rounded]
+        _assert_same(case.value(rounded), case.value(exact), max(case.rtol, 1e-6), f"{dtype} and float64 copies of it")
+    metric = case.make()
+    before = {name: _dtype(value) for name, value in metric.metric_state.items()}
+    metric.to(torch.bfloat16).half()
+    assert {k: _dtype(v) for k, v in metric.metric_state.items()} == before, "moving to bfloat16 changes state dtypes"
+
+
+def _numpy_inputs(case: _Case) -> None:
+    arrays = [tuple(x.numpy() if isinstance(x, Tensor) else x for x in batch) for batch in case.batches]
+    _assert_same(case.value(arrays), case.value(case.batches), case.rtol, "numpy arrays and tensors")
+    lists = [tuple(x.tolist() if isinstance(x, Tensor) else x for x in batch) for batch in case.batches]
+    _assert_same(case.value(lists), case.value(case.batches), max(case.rtol, 1e-6), "lists and tensors")
+
+
+def _no_graph(case: _Case) -> None:
+    for call in (False, True):
+        metric = case.make()
+        for batch in case.batches:
+            inputs = tuple(x.clone().requires_grad_() if _is_float(x) else x for x in batch)
+            if call:
+                metric(*inputs)
+            else:
+                metric.update(*inputs)
+        for name, tensor in _tensors(metric):
+            assert not tensor.requires_grad, f"state {name!r} keeps the autograd graph"
+
+
+def _inference_mode(case: _Case) -> None:
+    metric = case.make()
+    with torch.inference_mode():
+        metric.update(*case.batches[0])
+        metric(*case.batches[1])
+    for name, tensor in _tensors(metric):
+        assert not tensor.is_inference(), f"state {name!r} is an inference tensor"
+    for batch in case.batches[2:]:
+        metric.update(*batch)
+    _assert_same(metric.compute(), case.value(case.batches), case.rtol, "in and out of inference mode")
+
+
+def _no_host_sync(case: _Case) -> None:
+    metric = case.make()
+    with _ForbidHostReads():
+        for batch in case.batches:
+            metric.update(*batch)
+    away = case.make()
+    # A meta tensor takes the path of an accelerator, and has no value to read.
+    meta = [tuple(x.to("meta") if isinstance(x, Tensor) else x for x in batch) for batch in case.batches]
+    with _ForbidHostReads():
+        for batch in meta:
+            away.update(*batch)
+    if any(isinstance(x, Tensor) for x in meta[0]):
+        assert away.device.type == "meta", f"states stay on {away.device} although the first batch was elsewhere"
+
+
+def _failed_update(case: _Case) -> None:
+    metric = case.fed(case.batches)
+    with _expect_failure():
+        metric.update(*(object() for _ in case.batches[0]))
+    with _expect_failure():
+        metric(*(object() for _ in case.batches[0]))
+    _assert_same(metric.compute(), case.value(case.batches), 0.0, "after failed updates")
+    assert metric.update_count == len(case.batches), "a failed update is counted"
+
+
+LAWS: dict[str, Callable[[_Case], None]] = {
+    "caller_may_overwrite": _caller_may_overwrite,
+    "compute_twice": _compute_twice,
+    "failed_update": _failed_update,
+    "float_types": _float_types,
+    "forward_equals_fresh": _forward_equals_fresh,
+    "identity": _identity,
+    "inference_mode": _inference_mode,
+    "merge_order": _merge_order,
+    "no_graph": _no_graph,
+    "no_host_sync": _no_host_sync,
+    "numpy_inputs": _numpy_inputs,
+    "permutation": _permutation,
+    "pickle": _pickles,
+    "reset": _reset,
+    "split": _split,
+    "state_dict": _state_dict_round_trip,
+    "value": _value_equals_reference,
+}
+"""The laws by name."""
+
+
+class _ForbidHostReads(TorchDispatchMode):
+    """Fails on operations that make the host wait for a device."""
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        assert func.name() not in _HOST_READS, f"update reads a tensor's value on the host: {func}"
+        return func(*args, **(kwargs or {}))
+
+
+@contextmanager
+def _expect_failure() -> Iterator[None]:
+    try:
+        yield
+    except (TypeError, ValueError, RuntimeError):
+        return
+    raise AssertionError("inputs of a wrong type raise no TypeError, ValueError or RuntimeError")
+
+
+def _assert_same(got: Any, expected: Any, rtol: float, what: str) -> None:
+    if isinstance(expected, dict):
+        assert isinstance(got, dict), f"{what}: got {got}, expected {expected}"
+        assert got.keys() == expected.keys(), f"{what}: got keys {set(got)}, expected {set(expected)}"
+        for key in expected:
+            _assert_same(got[key], expected[key], rtol, f"{what}[{key!r}]")
+    elif isinstance(expected, (list, tuple)):
+        assert len(got) == len(expected), f"{what}: got {got}, expected {expected}"
+        for i, (a, b) in enumerate(zip(got, expected, strict=True)):
+            _assert_same(a, b, rtol, f"{what}[{i}]")
+    else:
+        a, b = _as_float64(got), _as_float64(expected)
+        fits = a.shape == b.shape and np.allclose(a, b, rtol=rtol, atol=rtol, equal_nan=True)
+        assert fits, f"{what}: got {got}, expected {expected}"
+
+
+def _as_float64(value: Any) -> np.ndarray[Any, Any]:
+    return np.asarray(value.detach().double().cpu() if isinstance(value, Tensor) else value, dtype=np.float64)
+
+
+def _concatenate(parts: list[Any]) -> Any:
+    return torch.cat(parts) if _has_samples(parts[0]) else parts[0]
+
+
+def _has_samples(value: Any) -> bool:
+    return isinstance(value, Tensor) and value.ndim > 0
+
+
+def _select(batch: Batch, index: Any) -> Batch:
+    return tuple(x[index] if _has_samples(x) else x for x in batch)
+
+
+def _is_float(value: Any) -> bool:
+    return isinstance(value, Tensor) and value.is_floating_point()
+
+
+def _dtype(value: Any) -> Any:
+    return value.dtype if isinstance(value, Tensor) else list
+
+
+def _tensors(metric: Metric) -> Iterator[tuple[str, Tensor]]:
+    for name, value in metric.metric_state.items():
+        for tensor in value if isinstance(value, list) else [value]:
+            yield name, tensor
+
+
+def _scribble(value: Any) -> None:
+    if isinstance(value, Tensor):
+        with torch.no_grad():
+            value.zero_()
+    elif isinstance(value, dict):
+        for part in value.values():
+            _scribble(part)
+    elif isinstance(value, (list, tuple)):
+        for part in value:
+            _scribble(part)
