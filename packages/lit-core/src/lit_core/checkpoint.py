@@ -6,10 +6,10 @@ from collections.abc import Iterable, Sequence
 from os import PathLike
 from typing import Any, TypeVar
 
-from lit_accelerators import rng_state
-from lit_checkpoint import CheckpointIO, load
 from torch import nn
 
+from lit_accelerators import rng_state
+from lit_checkpoint import CheckpointIO, load
 from lit_core.__about__ import __version__
 from lit_core.callbacks.base import Callback
 from lit_core.hparams import plain
@@ -27,8 +27,8 @@ def dump(run: Run, callbacks: Sequence[Callback], *, seed: int, weights_only: bo
     """Everything needed to go on from this safe point, as tensors and plain values; called in every process.
 
     Keys as Lightning users know them: ``state_dict``, ``epoch``, ``global_step``, ``hyper_parameters``, and unless
-    ``weights_only``: ``optimizer_states``, ``lr_schedulers``, ``callbacks``, ``loops``; beside these ``precision``, ``rng``
-    (of every process), ``datamodule``.
+    ``weights_only``: ``optimizer_states``, ``lr_schedulers``, ``callbacks``, ``loops``; beside these ``precision``,
+    ``rng`` (of every process), ``datamodule``.
     """
     strategy, module, progress = run.strategy, run.module, run.progress
     checkpoint: dict[str, Any] = {
@@ -96,8 +96,9 @@ def check_format(checkpoint: dict[str, Any], path: str | PathLike[str]) -> None:
     version = checkpoint.get("format")
     if version is None or "loops" not in checkpoint:
         raise ValueError(
-            f"{path} holds weights but not the state of a run (it was saved with weights only, or by another program), so "
-            "training cannot go on from it. Load its weights: MyModule.load_from_checkpoint(path), then fit without ckpt_path."
+            f"{path} holds weights but not the state of a run (it was saved with weights only, or by another program), "
+            "so training cannot go on from it. Load its weights: MyModule.load_from_checkpoint(path), then fit without "
+            "ckpt_path."
         )
     if version > FORMAT:
         raise ValueError(
@@ -131,8 +132,8 @@ def restore(run: Run, checkpoint: dict[str, Any], callbacks: Iterable[Callback])
         run.defer_rng(states[strategy.global_rank])
     else:
         warnings.warn(
-            f"The checkpoint was saved by {len(states)} processes, this run has {strategy.world_size}: the order of samples goes on "
-            "exactly, random numbers drawn by the model (dropout) do not.",
+            f"The checkpoint was saved by {len(states)} processes, this run has {strategy.world_size}: the order of "
+            "samples goes on exactly, random numbers drawn by the model (dropout) do not.",
             stacklevel=2,
         )
     run.hooks.start("on_load_checkpoint", checkpoint)
@@ -145,8 +146,8 @@ def _restore_optimizers(run: Run, checkpoint: dict[str, Any]) -> None:
     ):
         if len(have) != len(saved):
             raise ValueError(
-                f"The checkpoint holds {len(saved)} {what}, configure_optimizers made {len(have)}: resume with the same ones, or "
-                "load the weights alone (load_from_checkpoint)."
+                f"The checkpoint holds {len(saved)} {what}, configure_optimizers made {len(have)}: resume with the "
+                "same ones, or load the weights alone (load_from_checkpoint)."
             )
         for item, state in zip(have, saved, strict=True):
             item.load_state_dict(state)
@@ -190,8 +191,8 @@ def module_from_checkpoint(
     ]
     if missing:
         raise TypeError(
-            f"{cls.__name__}.__init__ needs {missing}, which the checkpoint does not hold: give them to load_from_checkpoint, and "
-            "call self.save_hyperparameters() in __init__ to have them stored."
+            f"{cls.__name__}.__init__ needs {missing}, which the checkpoint does not hold: give them to "
+            "load_from_checkpoint, and call self.save_hyperparameters() in __init__ to have them stored."
         )
     module = cls(**stored)
     module.on_load_checkpoint(checkpoint)

@@ -88,12 +88,13 @@ class TrainerConfig:
         whole = isinstance(value, int) and not isinstance(value, bool) and value >= 1
         if not whole and not (isinstance(value, float) and 0.0 < value <= 1.0):
             raise ValueError(
-                f"val_check_interval is a number of batches (int >= 1) or a fraction of the epoch in (0.0, 1.0], got {value!r}."
+                "val_check_interval is a number of batches (int >= 1) or a fraction of the epoch in (0.0, 1.0], "
+                f"got {value!r}."
             )
         if self.check_val_every_n_epoch is None and not whole:
             raise ValueError(
-                "check_val_every_n_epoch=None counts batches across epochs, so val_check_interval must be a number of batches "
-                f"(int), got {value!r}."
+                "check_val_every_n_epoch=None counts batches across epochs, so val_check_interval must be a number of "
+                f"batches (int), got {value!r}."
             )
 
     # What follows from the settings -----------------------------------------------------------------------------------

@@ -29,10 +29,17 @@ class LightningDataModule(HasHParams):
     """
 
     def prepare_data(self) -> None:
-        """Download, tokenize, write to disk; called in one process per node, before :meth:`setup`; keep no state here."""
+        """Download, tokenize, write to disk; keep no state here.
+
+        Called in one process per node, before :meth:`setup`.
+        """
 
     def setup(self, stage: str) -> None:
-        """Build datasets; called in every process. ``stage`` is ``"fit"``, ``"validate"``, ``"test"`` or ``"predict"``."""
+        """Build datasets; called in every process.
+
+        Args:
+            stage: ``"fit"``, ``"validate"``, ``"test"`` or ``"predict"``.
+        """
 
     def train_dataloader(self) -> Any:
         """Loader of the training batches."""

@@ -35,8 +35,8 @@ EPOCH = LogRule(on_step=False, on_epoch=True, step_allowed=False)
 class Hook:
     """One name that the framework calls.
 
-    ``args`` are those of the module's or datamodule's method; a callback's method gets ``(trainer, module)`` before them.
-    ``log`` is None where logging is refused.
+    ``args`` are those of the module's or datamodule's method; a callback's method gets ``(trainer, module)`` before
+    them. ``log`` is None where logging is refused.
     """
 
     name: str

@@ -70,8 +70,8 @@ def as_hparams(given: tuple[Any, ...], frame: FrameType, ignore: Iterable[str]) 
         if hasattr(value, "__dict__"):  # argparse.Namespace and its like
             return HParams(vars(value))
     raise TypeError(
-        "save_hyperparameters() takes nothing (all arguments of __init__), names of arguments, or one mapping, dataclass "
-        f"or namespace; got {[type(value).__name__ for value in given]}."
+        "save_hyperparameters() takes nothing (all arguments of __init__), names of arguments, or one mapping, "
+        f"dataclass or namespace; got {[type(value).__name__ for value in given]}."
     )
 
 
@@ -92,8 +92,9 @@ def check_plain(value: Any, place: str = "hparams") -> None:
     else:
         what = "a module" if isinstance(value, nn.Module) else f"of type {type(value).__name__}"
         raise TypeError(
-            f"{place} is {what}; hyperparameters are plain data (numbers, strings, lists, dicts), so that a checkpoint loads "
-            f"anywhere without running code. Leave it out: self.save_hyperparameters(ignore=[{place.split('.')[-1]!r}])."
+            f"{place} is {what}; hyperparameters are plain data (numbers, strings, lists, dicts), so that a checkpoint "
+            "loads anywhere without running code. Leave it out: "
+            f"self.save_hyperparameters(ignore=[{place.rpartition('.')[2]!r}])."
         )
 
 

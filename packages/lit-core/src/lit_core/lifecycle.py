@@ -1,18 +1,20 @@
 """The steps of a run's life that are the same for every stage."""
 
+import os
 import signal
 import sys
 import threading
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from os import PathLike
 from pathlib import Path
 from typing import Any
 
 import torch
-from lit_checkpoint import resolve_checkpoint
 
+from lit_checkpoint import resolve_checkpoint
 from lit_core.callbacks.base import Callback
 from lit_core.callbacks.model_checkpoint import ModelCheckpoint
 from lit_core.data.loaders import PreparedLoader, as_list, prepare_loader
@@ -21,6 +23,7 @@ from lit_core.hooks import check_hook_names, overrides
 from lit_core.module import LightningModule
 from lit_core.optimizers import LightningOptimizer, parse_optimizers
 from lit_core.run import Run, StopSignal
+from lit_loggers import Logger
 
 
 @dataclass
@@ -31,18 +34,6 @@ class Sources:
     val: Any = None
     test: Any = None
     predict: Any = None
-
-
-@dataclass
-class Outcome:
-    """What a run in another process brings back."""
-
-    result: Any
-    module_state: dict[str, Any] = field(default_factory=dict)
-    progress: dict[str, Any] = field(default_factory=dict)
-    report: dict[str, Any] = field(default_factory=dict)
-    callbacks: dict[str, Any] = field(default_factory=dict)
-    stop_reason: str | None = None
 
 
 def check_module(module: Any) -> LightningModule:
@@ -70,7 +61,9 @@ def order_seed() -> int:
 
 def setup_data_and_model(run: Run) -> None:
     """Prepare data once per node, then set up data and model in every process."""
-    owners = [run.module] if run.datamodule is None else [run.datamodule, run.module]
+    owners: list[LightningDataModule | LightningModule] = [run.module]
+    if run.datamodule is not None:
+        owners.insert(0, run.datamodule)
     if run.strategy.local_rank == 0:
         for owner in owners:
             owner.prepare_data()
@@ -88,8 +81,8 @@ def tear_down(run: Run) -> None:
         run.datamodule.teardown(run.stage)
 
 
-def load_data(run: Run, sources: Sources, seed: int) -> list[PreparedLoader]:
-    """Make the loaders of the stage; returns those to evaluate or predict."""
+def load_data(run: Run, sources: Sources, seed: int) -> None:
+    """Make the loaders of the stage."""
     if run.stage == "fit":
         train = _source(run, "train", sources.train)
         if train is None:
@@ -97,20 +90,20 @@ def load_data(run: Run, sources: Sources, seed: int) -> list[PreparedLoader]:
                 "There is no training data: pass train_dataloaders or a datamodule to fit, or write train_dataloader "
                 f"in {type(run.module).__name__}."
             )
-        run.train_loader = _prepare(run, "train", train, seed)
+        val: list[PreparedLoader] = []
         if overrides(run.module, "validation_step", LightningModule):
-            loaders = [_prepare(run, "val", source, seed) for source in as_list(_source(run, "val", sources.val))]
-            run.val_loaders = [loader for loader in loaders if loader.num_batches]
+            val = [_prepare(run, "val", source, seed) for source in as_list(_source(run, "val", sources.val))]
         elif sources.val is not None:
             warnings.warn("Validation data was passed, but there is no validation_step: it is not used.", stacklevel=2)
-        return run.val_loaders
+        run.take_data(_prepare(run, "train", train, seed), [loader for loader in val if loader.num_batches])
+        return
     name = {"validate": "val", "test": "test", "predict": "predict"}[run.stage]
     given = as_list(_source(run, name, getattr(sources, name)))
     if not given:
         raise ValueError(
             f"There is no data to {run.stage}: pass dataloaders or a datamodule, or write {name}_dataloader."
         )
-    return [_prepare(run, name, source, seed) for source in given]
+    run.take_data(None, [_prepare(run, name, source, seed) for source in given])
 
 
 def _source(run: Run, name: str, given: Any) -> Any:
@@ -137,13 +130,43 @@ def _prepare(run: Run, name: str, source: Any, seed: int) -> PreparedLoader:
 
 def configure_optimizers(run: Run) -> None:
     """Ask the module for its optimizers, which it makes of parameters that are where they will stay."""
-    run.optimizers = parse_optimizers(run.module.configure_optimizers())
-    run.wrapped = [
-        LightningOptimizer(optimizer, run.strategy.precision, name)
-        for optimizer, name in zip(run.optimizers.optimizers, run.optimizers.names, strict=True)
-    ]
+    parsed, precision = parse_optimizers(run.module.configure_optimizers()), run.strategy.precision
+    named = zip(parsed.optimizers, parsed.names, strict=True)
+    run.take_optimizers(parsed, [LightningOptimizer(optimizer, precision, name) for optimizer, name in named])
     if overrides(run.module, "training_epoch_end", LightningModule):
-        run.epoch_outputs = []
+        run.keep_outputs()
+
+
+def log_hyperparameters(run: Run, loggers: Iterable[Logger]) -> None:
+    """Give the loggers the hyperparameters of module and datamodule."""
+    hparams = run.module.logged_hparams | (run.datamodule.logged_hparams if run.datamodule is not None else {})
+    if hparams and run.strategy.is_global_zero:
+        for logger in loggers:
+            logger.log_hyperparams(hparams)
+
+
+def forget_rows(run: Run, loggers: Iterable[Logger]) -> None:
+    """Let the loggers forget what a resumed run will write again."""
+    if run.strategy.is_global_zero:
+        for logger in loggers:
+            logger.truncate(run.progress.global_step)
+
+
+def choose_checkpoint(
+    stage: str, which: str | PathLike[str] | None, callbacks: list[Callback], root: str
+) -> str | None:
+    """Path of the checkpoint that ``ckpt_path`` means; None to begin anew: training may find no last one.
+
+    Raises:
+        FileNotFoundError: if there is no such checkpoint.
+    """
+    name = None if which is None else os.fspath(which)
+    if name not in ("best", "last"):
+        return name
+    found = find_checkpoint(name, callbacks, root)
+    if found is None and not (stage == "fit" and name == "last"):
+        raise FileNotFoundError(f"ckpt_path={name!r}: this Trainer saved none, and there is none below {root}.")
+    return found
 
 
 def find_checkpoint(which: str, callbacks: list[Callback], root: str) -> str | None:

@@ -1,5 +1,6 @@
 """LightningModule: the science. Models, their steps, their optimizers; the engineering is the Trainer's."""
 
+import copy
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -64,16 +65,16 @@ class LightningModule(nn.Module, HasHParams):
         "trainer",
     )
 
-    __jit_ignored_attributes__ = __jit_unused_properties__
-
     automatic_optimization: bool = True
     """Set False (in ``__init__``) to write backward and step yourself in ``training_step``."""
 
     example_input_array: Any = None
-    """An input of ``forward`` (tensor, tuple of arguments or dict of keyword arguments); exports and summaries use it."""
+    """An input of ``forward`` (tensor, tuple of arguments, dict of keyword arguments); exports and summaries use it."""
 
     strict_loading: bool = True
     """Whether a checkpoint must hold exactly the keys of this module's state dict."""
+
+    _inspected: bool = False
 
     def __init__(self) -> None:
         super().__init__()
@@ -119,16 +120,17 @@ class LightningModule(nn.Module, HasHParams):
         """As :meth:`validation_epoch_end`."""
 
     def predict_step(self, *args: Any, **kwargs: Any) -> Any:
-        """Prediction for one batch; ``forward`` of the batch (of its first element, if it is a tuple) unless written."""
+        """Prediction for one batch; ``forward`` of the batch (of a tuple's first element) unless written."""
         batch = args[0] if args else kwargs["batch"]
         return self(batch[0] if isinstance(batch, (list, tuple)) else batch)
 
     def configure_optimizers(self) -> Any:
         """The optimizers and learning-rate schedulers.
 
-        Returns one of: an optimizer; a list of them; two lists (optimizers, schedulers); a dict with ``"optimizer"`` and
-        optionally ``"lr_scheduler"`` (a scheduler or a dict: ``scheduler``, ``interval`` ``"epoch"``/``"step"``,
-        ``frequency``, ``monitor``, ``strict``, ``name``), ``"frequency"`` and ``"name"``; a list of such dicts; or None.
+        Returns one of: an optimizer; a list of them; two lists (optimizers, schedulers); a dict with ``"optimizer"``
+        and optionally ``"lr_scheduler"`` (a scheduler or a dict: ``scheduler``, ``interval`` ``"epoch"``/``"step"``,
+        ``frequency``, ``monitor``, ``strict``, ``name``), ``"frequency"`` and ``"name"``; a list of such dicts; or
+        None.
         """
         raise NotImplementedError
 
@@ -198,7 +200,7 @@ class LightningModule(nn.Module, HasHParams):
         """Change a batch on its device."""
         return batch
 
-    # Events, in order of call -------------------------------------------------------------------------------------------
+    # Events, in order of call -----------------------------------------------------------------------------------------
 
     def prepare_data(self) -> None:
         """Download data; called in one process per node, before :meth:`setup`; keep no state here."""
@@ -328,8 +330,8 @@ class LightningModule(nn.Module, HasHParams):
 
         Args:
             name: key of the value.
-            value: a number, a tensor with one element, or a metric object (``update``, ``compute``, ``reset``), which is
-                computed at the end of the epoch and reset. Logged ``on_step``, a metric shows its value so far.
+            value: a number, a tensor with one element, or a metric object (``update``, ``compute``, ``reset``), which
+                is computed at the end of the epoch and reset. Logged ``on_step``, a metric shows its value so far.
             prog_bar: show it in the progress bar.
             logger: give it to the loggers.
             on_step: log the value of this step (default: in training hooks that run per batch).
@@ -372,7 +374,8 @@ class LightningModule(nn.Module, HasHParams):
 
     def manual_backward(self, loss: Tensor, *args: Any, **kwargs: Any) -> None:
         """Run the backward pass in manual optimization: precision and gradient synchronisation are taken care of."""
-        self.trainer.strategy.backward(loss, *args, **kwargs)
+        strategy = self.trainer.strategy
+        strategy.backward(loss, *args, **kwargs)
 
     def optimizers(self) -> Any:
         """The optimizer, or a list where there are several; their steps are counted whoever takes them."""
@@ -394,10 +397,11 @@ class LightningModule(nn.Module, HasHParams):
         if gradient_clip_val is None:
             return
         inner = optimizer.optimizer if isinstance(optimizer, LightningOptimizer) else optimizer
+        strategy = self.trainer.strategy
         if gradient_clip_algorithm == "value":
-            self.trainer.strategy.clip_gradients(inner, clip_value=gradient_clip_val)
+            strategy.clip_gradients(inner, clip_value=gradient_clip_val)
         else:
-            self.trainer.strategy.clip_gradients(inner, max_norm=gradient_clip_val)
+            strategy.clip_gradients(inner, max_norm=gradient_clip_val)
 
     @contextmanager
     def toggled_optimizer(self, optimizer: Optimizer | LightningOptimizer) -> Iterator[None]:
@@ -412,7 +416,8 @@ class LightningModule(nn.Module, HasHParams):
 
     def all_gather(self, data: Any, sync_grads: bool = False) -> Any:
         """Stack the tensors of any pytree over processes: ``(world_size, *shape)``."""
-        return self.trainer.strategy.collectives.all_gather(data, sync_grads=sync_grads)
+        strategy = self.trainer.strategy
+        return strategy.collectives.all_gather(data, sync_grads=sync_grads)
 
     def freeze(self) -> None:
         """Stop gradients of all parameters and switch to evaluation mode."""
@@ -432,6 +437,12 @@ class LightningModule(nn.Module, HasHParams):
         """The Trainer begins to run this module; called by the framework."""
         self._trainer, self._collect = trainer, collect
 
+    def alone(self: Self) -> Self:
+        """A copy that no Trainer runs and whose attributes can all be inspected: what exports work on."""
+        copied = copy.deepcopy(self)
+        copied._inspected = True  # noqa: SLF001 (of this class)
+        return copied
+
     def detach_logging(self) -> None:
         """The run is over: what is logged from now on has no place; called by the framework."""
         self._collect = None
@@ -449,6 +460,8 @@ class LightningModule(nn.Module, HasHParams):
             RuntimeError: if there is none.
         """
         if self._trainer is None:
+            if self._inspected:  # TorchScript asks hasattr for every name
+                raise AttributeError("trainer")
             raise RuntimeError(
                 f"{type(self).__name__} is not run by a Trainer: pass it to Trainer.fit or the like first."
             )

@@ -5,9 +5,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from lit_accelerators import Precision
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
+
+from lit_accelerators import Precision
 
 Interval = Literal["epoch", "step"]
 
@@ -86,8 +87,8 @@ def parse_optimizers(configured: Any) -> Optimizers:
         configured, extra = configured
     if not isinstance(configured, (list, tuple)):
         raise TypeError(
-            "configure_optimizers returns an optimizer, a list of them, two lists (optimizers, schedulers), a dict with "
-            f"'optimizer' or a list of such dicts; got {type(configured).__name__}."
+            "configure_optimizers returns an optimizer, a list of them, two lists (optimizers, schedulers), a dict "
+            f"with 'optimizer' or a list of such dicts; got {type(configured).__name__}."
         )
     result = Optimizers([], [], [], [])
     for index, item in enumerate(configured):
@@ -110,8 +111,8 @@ def _add(result: Optimizers, index: int, item: Any) -> None:
     unknown = set(settings) - _DICT_KEYS
     if unknown or not isinstance(settings.get("optimizer"), Optimizer):
         raise ValueError(
-            f"Optimizer {index} of configure_optimizers: expected an Optimizer or a dict with the key 'optimizer' and any of "
-            f"{sorted(_DICT_KEYS - {'optimizer'})}, got {type(item).__name__}"
+            f"Optimizer {index} of configure_optimizers: expected an Optimizer or a dict with the key 'optimizer' and "
+            f"any of {sorted(_DICT_KEYS - {'optimizer'})}, got {type(item).__name__}"
             + (f" with {sorted(map(str, settings))}." if isinstance(item, dict) else ".")
         )
     result.optimizers.append(settings["optimizer"])

@@ -1,9 +1,28 @@
-"""Work that one process does for all."""
+"""Between the processes of a run: what one does for all, and what they bring back to the process that started them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
+from torch import Tensor
+
 from lit_accelerators import Strategy
+from lit_core.callbacks.base import Callback
+from lit_core.module import LightningModule
+from lit_core.progress import Progress
+from lit_core.run import Run, StopSignal
+
+
+@dataclass
+class Outcome:
+    """What a run in another process brings back."""
+
+    result: Any
+    module_state: dict[str, Any] = field(default_factory=dict)
+    progress: dict[str, Any] = field(default_factory=dict)
+    report: dict[str, Any] = field(default_factory=dict)
+    callbacks: dict[str, Any] = field(default_factory=dict)
+    stop_reason: str | None = None
 
 
 def in_process_zero(strategy: Strategy, function: Callable[[], Any]) -> Any:
@@ -28,3 +47,32 @@ def in_process_zero(strategy: Strategy, function: Callable[[], Any]) -> Any:
     if reason is not None:
         raise RuntimeError(f"Process 0 failed: {reason}")
     return result
+
+
+def bring_back(run: Run, result: Any, callbacks: Sequence[Callback]) -> Outcome:
+    """The result, and from another process everything that it changed."""
+    strategy = run.strategy
+    if strategy.launcher.returns_to_caller:
+        return Outcome(result)
+    state = strategy.module_state(run.module)
+    return Outcome(
+        result=result,
+        module_state={name: value.cpu() if isinstance(value, Tensor) else value for name, value in state.items()},
+        progress=run.progress.state_dict(),
+        report=run.report.state_dict(),
+        callbacks={callback.state_key: callback.state_dict() for callback in callbacks},
+        stop_reason=run.stop.reason,
+    )
+
+
+def take_over(
+    outcome: Outcome, module: LightningModule, progress: Progress, callbacks: Sequence[Callback], stop: StopSignal
+) -> None:
+    """Put what :func:`bring_back` brought where the starting process keeps it."""
+    module.load_state_dict(outcome.module_state)
+    progress.load_state_dict(outcome.progress)
+    for callback in callbacks:
+        if callback.state_key in outcome.callbacks:
+            callback.load_state_dict(outcome.callbacks[callback.state_key])
+    if outcome.stop_reason is not None:
+        stop.ask(outcome.stop_reason)

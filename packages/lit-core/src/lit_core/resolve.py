@@ -6,12 +6,11 @@ from typing import Any
 
 from lit_accelerators import Strategy, make_strategy
 from lit_checkpoint import CheckpointIO, FileCheckpointIO
-from lit_loggers import Logger, TensorBoardLogger, get_logger
-
 from lit_core.callbacks.base import Callback
 from lit_core.callbacks.model_checkpoint import ModelCheckpoint
 from lit_core.callbacks.progress_bar import ProgressBar
 from lit_core.config import TrainerConfig
+from lit_loggers import Logger, TensorBoardLogger, get_logger
 
 
 def resolve_strategy(config: TrainerConfig) -> Strategy:

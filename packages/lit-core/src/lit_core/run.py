@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from lit_accelerators import Strategy, isolate_rng, set_rng_state
-
 from lit_core.config import TrainerConfig
 from lit_core.data.loaders import PreparedLoader
 from lit_core.datamodule import LightningDataModule
@@ -60,6 +59,11 @@ class Run:
     transfer: Callable[[Any, int], Any] | None = None
     train_loader: PreparedLoader | None = None
     val_loaders: list[PreparedLoader] = field(default_factory=list)
+    """Of validation inside training."""
+
+    evaluated: list[PreparedLoader] = field(default_factory=list)
+    """Loaders that this run validates, tests or predicts."""
+
     optimizers: Optimizers = field(default_factory=lambda: Optimizers([], [], [], []))
     wrapped: list[LightningOptimizer] = field(default_factory=list)
     epoch_outputs: list[Any] | None = None
@@ -76,6 +80,29 @@ class Run:
     def __post_init__(self) -> None:
         self.last_step = self.config.last_step
 
+    def take_data(self, train: PreparedLoader | None, evaluated: list[PreparedLoader]) -> None:
+        """Work on these loaders."""
+        self.train_loader, self.evaluated = train, evaluated
+        self.val_loaders = evaluated if self.stage == "fit" else []
+
+    def take_transfer(self, transfer: Callable[[Any, int], Any] | None) -> None:
+        """Move batches so; None where they are where they should be."""
+        self.transfer = transfer
+
+    def take_optimizers(self, optimizers: Optimizers, wrapped: list[LightningOptimizer]) -> None:
+        """Train with these."""
+        self.optimizers, self.wrapped = optimizers, wrapped
+
+    def keep_outputs(self) -> None:
+        """Keep what the training steps of an epoch return."""
+        self.epoch_outputs = []
+
+    @property
+    def automatic_optimization(self) -> bool:
+        """Whether the loop does backward and step: the Trainer's word, else the module's."""
+        asked = self.config.automatic_optimization
+        return self.module.automatic_optimization if asked is None else asked
+
     @property
     def num_batches(self) -> float:
         """Training batches of the opened epoch on this process, infinity where nobody knows."""
@@ -84,14 +111,23 @@ class Run:
     @property
     def val_every(self) -> float:
         """Validate after this many training batches inside an epoch; infinity for its end only."""
-        interval = self.config.val_check_interval
+        interval, across_epochs = self.config.val_check_interval, self.config.check_val_every_n_epoch is None
+        if self.config.dev_batches:
+            return math.inf
         if isinstance(interval, int):
+            if self.val_loaders and interval > self.num_batches and not across_epochs:
+                raise ValueError(
+                    f"val_check_interval={interval} is more than an epoch has ({self.num_batches} batches), so there would "
+                    "be no validation: give a smaller number, or check_val_every_n_epoch=None to count batches across "
+                    "epochs."
+                )
             return interval
         if interval == 1.0:
             return math.inf
         if self.num_batches == math.inf:
             raise ValueError(
-                f"val_check_interval={interval} is a fraction of an epoch whose length nobody knows: give a number of batches."
+                f"val_check_interval={interval} is a fraction of an epoch whose length nobody knows: give a number of "
+                "batches."
             )
         return max(1, int(self.num_batches * interval))
 

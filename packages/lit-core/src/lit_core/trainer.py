@@ -1,19 +1,16 @@
 """Trainer: runs a LightningModule on the hardware at hand."""
 
 import atexit
-import os
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from os import PathLike
 from typing import Any
 
 import torch
-from lit_accelerators import Strategy
-from lit_checkpoint import CheckpointIO
-from lit_loggers import Logger
 from torch import Tensor
 from torch.optim import Optimizer
 
+from lit_accelerators import Strategy
 from lit_core import checkpoint as checkpoints
 from lit_core import lifecycle
 from lit_core.callbacks.base import Callback
@@ -21,18 +18,17 @@ from lit_core.callbacks.early_stopping import EarlyStopping
 from lit_core.callbacks.model_checkpoint import ModelCheckpoint
 from lit_core.config import Limit, TrainerConfig
 from lit_core.data.batch_size import find_batch_size
-from lit_core.data.loaders import PreparedLoader
 from lit_core.data.transfer import make_transfer
 from lit_core.datamodule import LightningDataModule
 from lit_core.hooks import HookTable
 from lit_core.legacy import merge_legacy
-from lit_core.lifecycle import Outcome, Sources
+from lit_core.lifecycle import Sources
 from lit_core.logging.collector import Collector
 from lit_core.logging.report import Report
 from lit_core.loops import evaluate, predict, train
 from lit_core.module import LightningModule
 from lit_core.optimizers import LightningOptimizer, SchedulerConfig
-from lit_core.processes import in_process_zero
+from lit_core.processes import Outcome, bring_back, in_process_zero, take_over
 from lit_core.progress import Progress
 from lit_core.resolve import (
     default_io,
@@ -43,6 +39,7 @@ from lit_core.resolve import (
     resolve_strategy,
 )
 from lit_core.run import Run, Stage, StopSignal
+from lit_loggers import Logger
 
 
 class Trainer:
@@ -131,7 +128,7 @@ class Trainer:
         self._strategy = resolve_strategy(self._config)
         self._loggers = resolve_loggers(self._config, self._root)
         self._callbacks = resolve_callbacks(self._config)
-        self._io: CheckpointIO = default_io()
+        self._io = default_io()
         self._progress = Progress()
         self._stop = StopSignal()
         self._seed: int | None = None
@@ -139,7 +136,6 @@ class Trainer:
         self._module: LightningModule | None = None
         self._datamodule: LightningDataModule | None = None
         self._log_dir: str | None = None
-        self._evaluation: list[PreparedLoader] = []
 
     # What it does -----------------------------------------------------------------------------------------------------
 
@@ -240,7 +236,8 @@ class Trainer:
 
     def broadcast(self, value: Any) -> Any:
         """The ``value`` of process 0, in every process."""
-        return self._strategy.collectives.broadcast(value)
+        collectives = self._strategy.collectives
+        return collectives.broadcast(value)
 
     def write_in_process_zero(self, function: Callable[[], Any]) -> Any:
         """Call ``function`` in process 0 and return its result in every process; a failure is raised everywhere."""
@@ -286,9 +283,7 @@ class Trainer:
             sources, datamodule = Sources(), sources.train
         self._module = module
         self._datamodule = datamodule if datamodule is not None else self._datamodule
-        path = self._find_checkpoint(stage, ckpt_path)
-        if self._config.automatic_optimization is not None:
-            module.automatic_optimization = self._config.automatic_optimization
+        path = lifecycle.choose_checkpoint(stage, ckpt_path, self._callbacks, self._root)
         self._stop.clear()
         self._seed = lifecycle.order_seed() if self._seed is None else self._seed
         launcher = self._strategy.launcher
@@ -296,17 +291,10 @@ class Trainer:
             return launcher.launch(self._run_in_process, stage, module, sources, path, keep).result
         self._log_dir = self._find_log_dir()
         outcome: Outcome = launcher.launch(self._run_in_process, stage, module, sources, path, keep)
-        self._adopt(outcome, module)
+        take_over(outcome, module, self._progress, self._callbacks, self._stop)
+        self._run = self._prepare("fit", module)
+        self._report.load_state_dict(outcome.report)
         return outcome.result
-
-    def _find_checkpoint(self, stage: Stage, which: str | PathLike[str] | None) -> str | None:
-        name = None if which is None else os.fspath(which)
-        if name not in ("best", "last"):
-            return name
-        found = lifecycle.find_checkpoint(name, self._callbacks, self._root)
-        if found is None and not (stage == "fit" and name == "last"):
-            raise FileNotFoundError(f"ckpt_path={name!r}: this Trainer saved none, and there is none below {self._root}.")
-        return found
 
     def _run_in_process(
         self, stage: Stage, module: LightningModule, sources: Sources, path: str | None, keep: bool
@@ -322,7 +310,7 @@ class Trainer:
             with lifecycle.interruptible(self._stop) if stage == "fit" else nullcontext():
                 result = self._run_stage(run, sources, path, keep)
             status = "interrupted" if self._stop.interrupted else "success"
-            outcome = self._outcome(run, result)
+            outcome = bring_back(run, result, self._callbacks)
         except BaseException as exception:
             lifecycle.explain(exception, run)
             if run is not None:
@@ -376,74 +364,47 @@ class Trainer:
         if saved is not None:
             checkpoints.load_weights(module, saved, strict=module.strict_loading)
         strategy.setup_module(module)
-        self._evaluation = lifecycle.load_data(run, sources, self._seed or 0)
-        run.transfer = make_transfer(strategy, module, run.datamodule)
+        lifecycle.load_data(run, sources, self._seed or 0)
+        run.take_transfer(make_transfer(strategy, module, run.datamodule))
         result: Any = None
         if run.stage == "fit":
             self._fit(run, saved)
         elif run.stage == "predict":
-            result = predict.run(run, self._evaluation, keep=keep)
+            result = predict.run(run, run.evaluated, keep=keep)
         else:
-            values = evaluate.run(run, run.stage, self._evaluation)
-            result = lifecycle.results_by_loader(values, len(self._evaluation))
+            values = evaluate.run(run, run.stage, run.evaluated)
+            result = lifecycle.results_by_loader(values, len(run.evaluated))
         lifecycle.tear_down(run)
         return result
 
     def _fit(self, run: Run, saved: dict[str, Any] | None) -> None:
         lifecycle.configure_optimizers(run)
         run.hooks.start("on_fit_start")
-        hparams = run.module.logged_hparams | (run.datamodule.logged_hparams if run.datamodule is not None else {})
-        loggers = self._loggers if run.strategy.is_global_zero else []
-        if hparams:
-            for logger in loggers:
-                logger.log_hyperparams(hparams)
+        lifecycle.log_hyperparameters(run, self._loggers)
         if saved is not None:
             checkpoints.restore(run, saved, self._callbacks)
-            for logger in loggers:
-                logger.truncate(run.progress.global_step)
+            lifecycle.forget_rows(run, self._loggers)
         run.module.train()
         with torch.enable_grad():
             train.run(run)
         run.hooks.end("on_fit_end")
-
-    def _outcome(self, run: Run, result: Any) -> Outcome:
-        """The result, and from another process everything that it changed."""
-        if self._strategy.launcher.returns_to_caller:
-            return Outcome(result)
-        state = self._strategy.module_state(run.module)
-        return Outcome(
-            result=result,
-            module_state={name: value.cpu() if isinstance(value, Tensor) else value for name, value in state.items()},
-            progress=self._progress.state_dict(),
-            report=run.report.state_dict(),
-            callbacks={callback.state_key: callback.state_dict() for callback in self._callbacks},
-            stop_reason=self._stop.reason,
-        )
-
-    def _adopt(self, outcome: Outcome, module: LightningModule) -> None:
-        """Take over what a run in other processes changed."""
-        module.load_state_dict(outcome.module_state)
-        self._progress.load_state_dict(outcome.progress)
-        for callback in self._callbacks:
-            if callback.state_key in outcome.callbacks:
-                callback.load_state_dict(outcome.callbacks[callback.state_key])
-        if outcome.stop_reason is not None:
-            self._stop.ask(outcome.stop_reason)
-        self._run = self._prepare("fit", module)
-        self._run.report.load_state_dict(outcome.report)
 
     def _find_log_dir(self) -> str | None:
         return next((logger.log_dir for logger in self._loggers if logger.log_dir is not None), None)
 
     def __getstate__(self) -> dict[str, Any]:
         """Settings and progress: what a run holds stays in its process."""
-        return {**self.__dict__, "_run": None, "_module": None, "_evaluation": []}
+        return {**self.__dict__, "_run": None, "_module": None}
 
     @property
     def _running(self) -> Run:
         if self._run is None:
             raise RuntimeError("The Trainer has not run yet: call fit, validate, test or predict first.")
         return self._run
+
+    @property
+    def _report(self) -> Report:
+        return self._running.report
 
     # What users read --------------------------------------------------------------------------------------------------
 
@@ -485,7 +446,7 @@ class Trainer:
     @property
     def num_evaluation_batches(self) -> float:
         """Batches of the loaders that are validated, tested or predicted, on this process."""
-        return sum(loader.num_batches for loader in self._evaluation)
+        return sum(loader.num_batches for loader in self._running.evaluated)
 
     @property
     def estimated_stepping_batches(self) -> float:
@@ -533,26 +494,27 @@ class Trainer:
     @property
     def callback_metrics(self) -> dict[str, Tensor]:
         """Newest value of every logged key; epoch values in float64."""
-        return self._running.report.callback_metrics
+        return self._report.callback_metrics
 
     @property
     def logged_metrics(self) -> dict[str, float]:
         """What the loggers were given last."""
-        return self._running.report.logged_metrics
+        return self._report.logged_metrics
 
     @property
     def progress_bar_metrics(self) -> dict[str, float]:
         """What the progress bar shows."""
-        return self._running.report.progress_bar_metrics
+        return self._report.progress_bar_metrics
 
     def metric_version(self, key: str) -> int:
         """How often ``key`` got a new epoch or row value in this run."""
-        return self._running.report.version(key)
+        return self._report.version(key)
 
     @property
     def optimizers(self) -> list[Optimizer]:
         """The optimizers, as ``configure_optimizers`` gave them."""
-        return self._running.optimizers.optimizers
+        run = self._running
+        return run.optimizers.optimizers
 
     @property
     def wrapped_optimizers(self) -> Sequence[LightningOptimizer]:
@@ -562,7 +524,8 @@ class Trainer:
     @property
     def lr_scheduler_configs(self) -> list[SchedulerConfig]:
         """The schedulers and when they step."""
-        return self._running.optimizers.schedulers
+        run = self._running
+        return run.optimizers.schedulers
 
     @property
     def callbacks(self) -> list[Callback]:

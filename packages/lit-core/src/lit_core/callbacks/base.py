@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 class Callback:
     """Something that watches or steers training and is not part of the science.
 
-    Override the events you need; the others cost nothing. In ``on_*_end`` events the module runs first and what it logged is
-    there; callbacks follow by phase.
+    Override the events you need; the others cost nothing. In ``on_*_end`` events the module runs first and what it
+    logged is there; callbacks follow by phase.
 
     Example:
         >>> from lit_core import Callback

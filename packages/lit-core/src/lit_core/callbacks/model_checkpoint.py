@@ -5,7 +5,6 @@ from os import PathLike
 from typing import TYPE_CHECKING, Any, Literal
 
 from lit_checkpoint import CheckpointManager
-
 from lit_core.callbacks.base import Callback
 from lit_core.module import LightningModule
 

@@ -13,6 +13,7 @@ from lit_core.module import LightningModule
 if TYPE_CHECKING:
     from lit_core.trainer import Trainer
 
+_FORMAT = "{desc} {percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} [{elapsed}<{remaining}, {rate_fmt}] {postfix}"
 _NAMES = {"validate": "Validating", "test": "Testing", "predict": "Predicting"}
 _FORMAT = "{desc} {percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} [{elapsed}<{remaining}, {rate_fmt}] {postfix}"
 
@@ -115,7 +116,7 @@ class ProgressBar(Callback):
             self._show(trainer, trainer.progress.batch)
         self._close()
 
-    # Evaluation and prediction ------------------------------------------------------------------------------------------
+    # Evaluation and prediction ----------------------------------------------------------------------------------------
 
     def on_validation_start(self, trainer: "Trainer", module: LightningModule) -> None:
         """Inside training the line stays the epoch's; alone, validation has its own."""

@@ -6,9 +6,9 @@ from collections.abc import Iterable, Iterator
 from itertools import islice
 from typing import Any, Protocol, runtime_checkable
 
-from lit_accelerators import BatchOrder, order_of, own_order
 from torch.utils.data import DataLoader, DistributedSampler
 
+from lit_accelerators import BatchOrder, order_of, own_order
 from lit_core.config import Limit
 
 
@@ -82,14 +82,27 @@ class PreparedLoader:
             self._continues = False
         elif self.order is None and batch:
             warnings.warn(
-                f"Resuming inside an epoch of {self.name}, whose order the Trainer does not own: its first {batch} batches are "
-                "read and skipped. The rest is what was not seen only if the loader gives the same order again.",
+                f"Resuming inside an epoch of {self.name}, whose order the Trainer does not own: its first {batch} "
+                "batches are read and skipped. The rest is what was not seen only if the loader gives the same order "
+                "again.",
                 stacklevel=2,
             )
             for _ in islice(batches, batch):
                 pass
         limit = None if self._limit is None else int(min(self.num_batches, 2**62))
         return enumerate(islice(batches, None if limit is None else max(0, limit - batch)), start=batch)
+
+    def check_end(self, done: int) -> None:
+        """Refuse an end that came before all batches of an order that is known.
+
+        Raises:
+            RuntimeError: saying how many batches are missing, and why that happens.
+        """
+        if self.order is not None and done < self.num_batches:
+            raise RuntimeError(
+                f"{self.name} ended after {done} of {self.num_batches} batches: something in its dataset or collate_fn "
+                "raised StopIteration, which looks like the end of the data. Raise another exception there."
+            )
 
     def state_dict(self) -> Any:
         """State of a loader that keeps its own (``state_dict``), None for the others."""
@@ -103,8 +116,8 @@ class PreparedLoader:
         """
         if not isinstance(self.source, StatefulLoader):
             raise ValueError(
-                f"The checkpoint holds the state of a {self.name} that keeps its own, but this one has no load_state_dict: resume "
-                "with the loader that was saved."
+                f"The checkpoint holds the state of a {self.name} that keeps its own, but this one has no "
+                "load_state_dict: resume with the loader that was saved."
             )
         self.source.load_state_dict(state)
         self._continues = True
@@ -114,7 +127,7 @@ class PreparedLoader:
         return None if self.order is None else self.order.size(batch_idx - self.first)
 
     def tail(self, batch_idx: int) -> tuple[int | None, float, int]:
-        """Of a batch from ``full_batches`` on: its samples here, the weight of its loss, its samples over all processes."""
+        """Of a batch from ``full_batches`` on: its samples here, its loss's weight, its samples over all processes."""
         if self.order is None:
             return None, 1.0, 0
         index = batch_idx - self.first
@@ -136,9 +149,10 @@ def prepare_loader(
             return PreparedLoader(owned, limit, name)
         if world_size > 1 and not isinstance(source.sampler, DistributedSampler):
             raise ValueError(
-                f"{name} has a dataset, sampler or DataLoader subclass whose order the Trainer cannot own, so each of the "
-                f"{world_size} processes would see all of its data. Split the data by process yourself (a DistributedSampler, or "
-                "torch.distributed.get_rank() in an iterable dataset) and pass use_distributed_sampler=False."
+                f"{name} has a dataset, sampler or DataLoader subclass whose order the Trainer cannot own, so each of "
+                f"the {world_size} processes would see all of its data. Split the data by process yourself (a "
+                "DistributedSampler, or torch.distributed.get_rank() in an iterable dataset) and pass "
+                "use_distributed_sampler=False."
             )
     return PreparedLoader(source, limit, name)
 

@@ -5,9 +5,9 @@ from dataclasses import fields, is_dataclass, replace
 from typing import Any
 
 import torch
-from lit_accelerators import Strategy
 from torch import Tensor
 
+from lit_accelerators import Strategy
 from lit_core.datamodule import LightningDataModule
 from lit_core.hooks import overrides
 from lit_core.module import LightningModule

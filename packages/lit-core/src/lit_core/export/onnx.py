@@ -1,6 +1,5 @@
 """Export to ONNX."""
 
-import copy
 import logging
 import os
 import warnings
@@ -19,9 +18,7 @@ if TYPE_CHECKING:
     from lit_core.module import LightningModule
 
 
-def to_onnx(
-    module: "LightningModule", file_path: str | PathLike[str], input_sample: Any = None, **kwargs: Any
-) -> None:
+def to_onnx(module: "LightningModule", file_path: str | PathLike[str], input_sample: Any = None, **kwargs: Any) -> None:
     """Write ``forward``, in evaluation mode, as an ONNX file whose first axis may have any size.
 
     The module is left as it was.
@@ -48,7 +45,7 @@ def to_onnx(
         free = {name: _free_batch(value) for name, value in named.items()}
         kwargs["dynamic_shapes"] = free or tuple(_free_batch(value) for value in args)
     with evaluation_mode(module), _quiet():
-        alone = copy.deepcopy(module)  # the copy has no Trainer
+        alone = module.alone()
         torch.onnx.export(alone, args, os.fspath(file_path), kwargs=named or None, dynamo=True, verbose=False, **kwargs)
 
 

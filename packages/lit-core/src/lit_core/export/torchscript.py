@@ -1,6 +1,5 @@
 """Export to TorchScript."""
 
-import copy
 import warnings
 from os import PathLike
 from typing import TYPE_CHECKING, Any
@@ -50,7 +49,7 @@ def to_torchscript(
     with evaluation_mode(module), warnings.catch_warnings():
         # torch says that TorchScript is in upkeep only; who calls this function chose it.
         warnings.filterwarnings("ignore", message=r".*torch\.jit\.", category=DeprecationWarning)
-        alone = copy.deepcopy(module)  # the copy has no Trainer, whose attributes cannot be compiled
+        alone = module.alone()  # a Trainer's attributes cannot be compiled
         if method == "script":
             scripted = torch.jit.script(alone, **kwargs)
         else:

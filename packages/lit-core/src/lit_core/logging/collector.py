@@ -1,11 +1,11 @@
 """What ``self.log`` collects and how it is reduced. Between flushes nothing is read from a device or sent to a rank."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
-from lit_accelerators import Collectives
 from torch import Tensor, nn
 
+from lit_accelerators import Collectives
 from lit_core.hooks import HOOKS
 from lit_core.logging.entry import REDUCTIONS, Entry, MetricLike, Options, Reduced, merge, to_host
 
@@ -15,8 +15,8 @@ _Place = tuple[str, str, int | None]  # hook, name, dataloader
 class Collector:
     """The buffer behind ``self.log``, one part per stage.
 
-    The loops say where they are (:meth:`open`, :meth:`enter`, :meth:`begin_batch`); modules and callbacks log; the report
-    flushes.
+    The loops say where they are (:meth:`open`, :meth:`enter`, :meth:`begin_batch`); modules and callbacks log; the
+    report flushes.
 
     Args:
         module: to find the path of metric objects, so that a rank that logged nothing still takes part in their sync.
@@ -43,7 +43,7 @@ class Collector:
         """What is logged from now on belongs to ``stage``; returns the stage before."""
         before, self._stage = self._stage, stage
         self._entries = self._stages.setdefault(stage, {})
-        self._dataloader = None
+        self.begin_batch(None, None)
         return before
 
     def enter(self, hook: str) -> str:
@@ -127,7 +127,7 @@ class Collector:
         options = Options(prog_bar, logger, on_step, on_epoch, reduce_fx, sync_dist, rank_zero_only)
         entry = _Asked(key, options, asked)
         restored = self._restored.pop(f"{self._stage}.{key}", None)
-        if restored is not None:
+        if restored is not None and rule.step_allowed:  # a hook that runs once per epoch logs its value anew
             entry.take_over(restored)
         return entry
 
@@ -136,8 +136,8 @@ class Collector:
             paths = [path for path, child in self._module.named_modules() if child is metric]
             if self._collectives.world_size > 1 and not paths:
                 raise ValueError(
-                    f"The metric logged as {entry.key!r} is no attribute of the module: with several processes a process "
-                    "that logs nothing could not find it. Assign it in __init__ (self.metric = ...)."
+                    f"The metric logged as {entry.key!r} is no attribute of the module: with several processes a "
+                    "process that logs nothing could not find it. Assign it in __init__ (self.metric = ...)."
                 )
             entry.set_metric(metric, paths[0] if paths else None)
         entry.mark_logged()
@@ -159,7 +159,7 @@ class Collector:
     def flush_steps(self, stage: str) -> dict[str, tuple[Options, float]]:
         """Read the step values that came since the last flush; collective where a key asked for ``sync_dist``."""
         fresh = [e for e in self._stages.get(stage, {}).values() if e.fresh and e.options.on_step]
-        numbers = to_host([e.latest if e.metric is None else float(e.metric.compute()) for e in fresh])
+        numbers = to_host([e.newest() for e in fresh])
         local = {_forked(e, "step"): Reduced(e.options, n, 1.0) for e, n in zip(fresh, numbers, strict=True)}
         for entry in fresh:
             entry.mark_read()
@@ -175,7 +175,8 @@ class Collector:
 
     def flush_epoch(self, stage: str) -> dict[str, tuple[Options, float]]:
         """Reduce everything logged ``on_epoch`` over the epoch and the ranks, and begin anew; collective."""
-        entries = {e.key: e for e in self._stages.get(stage, {}).values() if e.options.on_epoch}
+        entries: dict[str, Entry] = self._unclaimed(stage)
+        entries |= {e.key: e for e in self._stages.get(stage, {}).values() if e.options.on_epoch}
         local, metrics = self._parts(entries)
         if self._collectives.world_size > 1:
             gathered = self._collectives.all_gather_object((local, metrics))
@@ -186,7 +187,7 @@ class Collector:
             parts = [rank_parts[key] for rank_parts, _ in gathered if key in rank_parts]
             result[key] = (parts[0].options, merge(parts))
         known = {key: found for _, metrics in gathered for key, found in metrics.items()}
-        objects = {
+        objects: dict[str, Any] = {
             key: entries[key].metric if key in entries else self._module.get_submodule(path)
             for key, (_, path) in known.items()
         }
@@ -198,13 +199,18 @@ class Collector:
             entry.clear()
         return {_forked_key(key, options, "epoch"): (options, value) for key, (options, value) in result.items()}
 
+    def _unclaimed(self, stage: str) -> dict[str, Entry]:
+        """Restored reductions whose keys were not logged again in this epoch: they are part of it all the same."""
+        keys = [key for key in self._restored if key.startswith(f"{stage}.")]
+        return {entry.key: entry for entry in map(self._restored.pop, keys)}
+
     def discard(self, stage: str) -> dict[str, float]:
         """Forget what ``stage`` collected; collective as :meth:`flush_epoch`. Returns nothing: ``{}``."""
         self.flush_epoch(stage)
         return {}
 
     @staticmethod
-    def _parts(entries: dict[str, Entry]) -> tuple[dict[str, Reduced], dict[str, tuple[Options, str]]]:
+    def _parts(entries: Mapping[str, Entry]) -> tuple[dict[str, Reduced], dict[str, tuple[Options, str]]]:
         totals = {key: e.total for key, e in entries.items() if e.metric is None}
         present = {key: total for key, total in totals.items() if total is not None}
         numbers = to_host(list(present.values()))
@@ -219,7 +225,12 @@ class Collector:
     def state_dict(self) -> dict[str, Any]:
         """Running reductions of the training epoch, for a checkpoint inside it."""
         entries = self._stages.get("train", {}).values()
-        return {f"train.{e.key}": e.state_dict() for e in entries if e.options.on_epoch and e.metric is None}
+        unclaimed = {key: entry.state_dict() for key, entry in self._restored.items()}
+        return unclaimed | {
+            f"train.{e.key}": e.state_dict()
+            for e in entries
+            if e.options.on_epoch and e.metric is None and e.total is not None
+        }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Restore; each reduction goes on when its key is logged again."""

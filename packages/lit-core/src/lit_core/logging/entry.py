@@ -96,7 +96,7 @@ class Entry:
 
     def take_over(self, other: "Entry") -> None:
         """Go on from the running reduction of an entry that was restored."""
-        self._total, self._weight = other._total, other._weight
+        self._total, self._weight = other.total, other.weight
 
     def add(self, value: Any, weight: float) -> None:
         """Append a value; a tensor stays on its device, detached from its graph and from the caller's buffer."""
@@ -108,7 +108,7 @@ class Entry:
                         "reduce it first (value.mean())."
                     )
                 value = value.reshape(())
-            value = value.detach() if value.requires_grad else value.detach().clone()
+            value = value.detach().clone()  # `loss += penalty` after the call changes a loss in place, graph or not
         elif not isinstance(value, (int, float)):
             value = self._number(value)
         self.latest = value
@@ -164,6 +164,19 @@ class Entry:
         """The running reduction, on its device; None where nothing was added since :meth:`clear`."""
         self._fold()
         return self._total
+
+    @property
+    def weight(self) -> float:
+        """Sum of the weights behind :attr:`total`."""
+        self._fold()
+        return self._weight
+
+    def newest(self) -> Tensor | float:
+        """The last value, unread; of a metric, its value so far."""
+        if self.metric is not None:
+            return float(self.metric.compute())
+        assert self.latest is not None
+        return self.latest
 
     def reduced(self, total: float) -> Reduced:
         """This rank's part; ``total`` is the value of :attr:`total`, read on the host."""

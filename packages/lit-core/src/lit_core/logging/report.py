@@ -4,12 +4,12 @@ from collections.abc import Iterable
 from typing import Any
 
 import torch
-from lit_loggers import Logger, Row
 from torch import Tensor
 
 from lit_core.logging.collector import Collector
 from lit_core.logging.entry import Options
 from lit_core.progress import Progress
+from lit_loggers import Logger, Row
 
 
 class Report:

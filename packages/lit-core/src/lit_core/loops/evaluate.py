@@ -69,7 +69,7 @@ def _batches(run: Run, name: str, loaders: list[PreparedLoader], most: int | Non
     several = len(loaders) > 1
     outputs: list[list[Any]] = [[] for _ in loaders]
     for index, loader in enumerate(loaders):
-        extra = (index,) if several else ()
+        extra, batch_idx = (index,) if several else (), -1
         for batch_idx, batch in islice(loader.open(), most):
             if run.transfer is not None:
                 batch = run.transfer(batch, index)
@@ -86,5 +86,7 @@ def _batches(run: Run, name: str, loaders: list[PreparedLoader], most: int | Non
                 outputs[index].append(output)
             if has_end:
                 hooks.end(on_end, output, batch, batch_idx, index)
+        if most is None:
+            loader.check_end(batch_idx + 1)
         collector.begin_batch(None, None)
     return outputs if wanted else None

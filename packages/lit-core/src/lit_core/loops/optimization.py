@@ -14,7 +14,6 @@ from lit_core.module import LightningModule
 from lit_core.optimizers import toggled
 from lit_core.run import Run
 
-
 _REPLACEABLE = ("optimizer_zero_grad", "optimizer_step", "backward", "configure_gradient_clipping")
 _BACKWARD_EVENTS = ("on_before_zero_grad", "on_before_backward", "on_after_backward")
 
@@ -42,7 +41,7 @@ def make_optimization(run: Run) -> Optimization:
         TypeError: if ``training_step`` does not fit the optimizers.
         ValueError: if settings contradict manual optimization.
     """
-    if not run.module.automatic_optimization:
+    if not run.automatic_optimization:
         for name in ("accumulate_grad_batches", "gradient_clip_val"):
             value = getattr(run.config, name)
             if value not in (None, 1):
@@ -59,7 +58,7 @@ class StepCounter:
 
     def __init__(self, run: Run) -> None:
         self._progress = run.progress
-        self.stepped = False
+        self.steps = 0
         self._handles = [
             optimizer.register_step_post_hook(self._counter(name))
             for optimizer, name in zip(run.optimizers.optimizers, run.optimizers.names, strict=True)
@@ -69,7 +68,7 @@ class StepCounter:
         count = self._progress.count_step
 
         def counted(*_: Any) -> None:
-            self.stepped = True
+            self.steps += 1
             count(name)
 
         return counted
@@ -84,7 +83,7 @@ class Manual:
     """The user's ``training_step`` does backward and step; the clock still counts."""
 
     def __init__(self, run: Run) -> None:
-        self._run = run
+        self._progress = run.progress
         self._counter = StepCounter(run)
         self._step = run.strategy.setup_step(run.module, run.module.training_step, gradient_sync="backward")
         self._step_end = _step_end(run.module)
@@ -95,15 +94,15 @@ class Manual:
 
     def __call__(self, batch: Any, batch_idx: int, weight: float) -> Any:
         """Run ``training_step``; one update if any optimizer stepped in it."""
-        self._counter.stepped = False
+        progress, steps_before = self._progress, self._counter.steps
         self._enter("training_step")
         output = self._step(batch, batch_idx)
         if self._step_end is not None:
             self._enter("training_step_end")
             output = self._step_end(output)
         self._enter("")
-        if self._counter.stepped:
-            self._run.progress.global_step += 1
+        if self._counter.steps != steps_before:
+            progress.global_step += 1
         return output
 
     def finish_group(self) -> None:
@@ -127,7 +126,8 @@ class Automatic:
 
     def __init__(self, run: Run) -> None:
         module, config, calls = run.module, run.config, run.hooks.calls
-        self._run = run
+        self._run, self._module, self._strategy = run, module, run.strategy
+        self._progress, self._hooks = run.progress, run.hooks
         self._counter = StepCounter(run)
         self._optimizers = run.optimizers.optimizers
         several = len(self._optimizers) > 1
@@ -157,13 +157,13 @@ class Automatic:
 
     def begin_epoch(self) -> None:
         """Groups begin with the epoch; one that a checkpoint cut in two goes on."""
-        position = self._run.progress.batch % self._accumulate
+        position = self._progress.batch % self._accumulate
         self._pending = [position] * len(self._optimizers)
 
     def __call__(self, batch: Any, batch_idx: int, weight: float) -> Any:
         """Work on one batch; returns what ``training_step`` returned (a list, with several optimizers)."""
         counter = self._counter
-        counter.stepped = False
+        steps_before = counter.steps
         first = last = True
         if self._accumulate > 1:
             size = self._size_of_group(batch_idx)
@@ -173,7 +173,7 @@ class Automatic:
             output = self._turn(0, batch, batch_idx, weight, first, last)
         else:
             output = self._all_turns(batch, batch_idx, weight, first, last)
-        if counter.stepped:
+        if counter.steps != steps_before:
             self._count_update()
         return output
 
@@ -188,7 +188,7 @@ class Automatic:
             self._enter("training_step")
             return self._step(batch, batch_idx)
         outputs = []
-        for index in self._turns[self._run.progress.batches % len(self._turns)]:
+        for index in self._turns[self._progress.batches % len(self._turns)]:
             with toggled(self._optimizers[index], self._optimizers):
                 outputs.append(self._turn(index, batch, batch_idx, scale, first, last))
         return outputs
@@ -199,7 +199,7 @@ class Automatic:
         if last and (self._own_step or isinstance(optimizer, torch.optim.LBFGS)):
             return self._turn_with_closure(index, batch, batch_idx, scale, first)
         if not last:
-            with self._run.strategy.no_sync():
+            with self._strategy.no_sync():
                 return self._forward_backward(index, batch, batch_idx, scale, first)[0]
         output, _ = self._forward_backward(index, batch, batch_idx, scale, first)
         if self._pending[index]:
@@ -222,7 +222,7 @@ class Automatic:
 
         if self._own_step:
             before = self._enter("optimizer_step")
-            self._run.module.optimizer_step(self._run.progress.epoch, batch_idx, self._run.wrapped[index], closure)
+            self._module.optimizer_step(self._progress.epoch, batch_idx, self._run.wrapped[index], closure)
             self._enter(before)
         else:
             self._optimizer_step(self._optimizers[index], closure)
@@ -231,7 +231,7 @@ class Automatic:
 
     def _forward_backward(self, index: int, batch: Any, batch_idx: int, scale: float, first: bool) -> tuple[Any, Any]:
         """Returns what ``training_step`` returned, and the loss in it."""
-        hooks, enter = self._run.hooks, self._enter
+        hooks, enter = self._hooks, self._enter
         enter("training_step")
         output = self._step(batch, batch_idx, index) if self._takes_index else self._step(batch, batch_idx)
         if self._step_end is not None:
@@ -255,9 +255,9 @@ class Automatic:
     def _zero_grad(self, index: int, batch_idx: int) -> None:
         optimizer = self._optimizers[index]
         if self._heard:
-            self._run.hooks.start("on_before_zero_grad", optimizer)
+            self._hooks.start("on_before_zero_grad", optimizer)
         if self._own_zero_grad:
-            self._run.module.optimizer_zero_grad(self._run.progress.epoch, batch_idx, optimizer, index)
+            self._module.optimizer_zero_grad(self._progress.epoch, batch_idx, optimizer, index)
         else:
             optimizer.zero_grad()
         self._pending[index] = 0
@@ -272,16 +272,17 @@ class Automatic:
         self._enter(before)
 
     def _count_update(self) -> None:
-        self._run.progress.global_step += 1
+        progress = self._progress
+        progress.global_step += 1
         if self._has_step_schedulers:
             step_schedulers(self._run, "step")
 
     def finish_group(self) -> None:
         """Step what an epoch shorter than announced left in an open group, weighted by the batches that came."""
-        came = self._run.progress.batch % self._accumulate
+        came = self._progress.batch % self._accumulate
         if not came or came >= self._group_size or not any(self._pending) or self._run.finished():
             return
-        self._counter.stepped = False
+        steps_before = self._counter.steps
         for index, optimizer in enumerate(self._optimizers):
             if self._pending[index]:
                 _scale_gradients(optimizer, self._group_size / came)
@@ -289,7 +290,7 @@ class Automatic:
                     self._before_step(optimizer)
                 self._optimizer_step(optimizer)
                 self._pending[index] = 0
-        if self._counter.stepped:
+        if self._counter.steps != steps_before:
             self._count_update()
 
     def close(self) -> None:

@@ -28,7 +28,7 @@ def run(run: Run, loaders: list[PreparedLoader], *, keep: bool = True) -> list[A
         hooks.start("on_predict_start")
         hooks.start("on_predict_epoch_start")
         for index, loader in enumerate(loaders):
-            extra = (index,) if several else ()
+            extra, batch_idx = (index,) if several else (), -1
             for batch_idx, batch in loader.open():
                 if run.transfer is not None:
                     batch = run.transfer(batch, index)
@@ -37,6 +37,7 @@ def run(run: Run, loaders: list[PreparedLoader], *, keep: bool = True) -> list[A
                 hooks.end("on_predict_batch_end", output, batch, batch_idx, index)
                 if keep:
                     results[index].append(output)
+            loader.check_end(batch_idx + 1)
         hooks.end("on_predict_epoch_end")
     hooks.end("on_predict_end")
     return results if several else results[0] if results else []

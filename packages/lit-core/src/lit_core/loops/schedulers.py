@@ -26,8 +26,8 @@ def _step(run: Run, config: SchedulerConfig) -> None:
         metric = metrics.get(config.monitor)
         if metric is None:
             message = (
-                f"The scheduler {config.name or type(config.scheduler).__name__} watches {config.monitor!r}, which was not "
-                f"logged; logged are {sorted(metrics)}."
+                f"The scheduler {config.name or type(config.scheduler).__name__} watches {config.monitor!r}, which was "
+                f"not logged; logged are {sorted(metrics)}."
             )
             if config.strict:
                 raise RuntimeError(message + " Log it, change 'monitor', or set 'strict': False to skip such steps.")

@@ -61,6 +61,8 @@ def _epoch(run: Run, optimize: Optimization) -> None:
     progress, hooks, loader = run.progress, run.hooks, run.train_loader
     if loader is None:
         raise RuntimeError("There is no training loader.")
+    if not progress.batch:  # resumed between epochs: what opening an epoch draws comes after the saved state
+        run.restore_rng()
     batches = loader.open(progress.epoch, cursor=progress.cursor, batch=progress.batch)
     optimize.begin_epoch()
     hooks.start("on_train_epoch_start")
@@ -77,6 +79,8 @@ def _epoch(run: Run, optimize: Optimization) -> None:
             if skip or ((run.stop.reason or progress.global_step >= run.last_step) and run.finished()):
                 whole = skip or progress.batch >= run.num_batches
                 break
+        else:
+            loader.check_end(progress.batch)
     optimize.finish_group()
     if whole and progress.batch and _due_at_epoch_end(run):
         _validate(run)
@@ -130,8 +134,10 @@ def _due(run: Run, val_every: float) -> bool:
 def _due_at_epoch_end(run: Run) -> bool:
     """Whether the validation that belongs to the end of this epoch is still to be run."""
     every = run.config.check_val_every_n_epoch
-    if not run.val_loaders or every is None or run.progress.validated_batches == run.progress.batches:
+    if not run.val_loaders or run.progress.validated_batches == run.progress.batches:
         return False
+    if run.config.dev_batches or every is None:
+        return run.config.dev_batches is not None
     return run.config.val_check_interval == 1.0 and (run.progress.epoch + 1) % every == 0
 
 
@@ -146,6 +152,7 @@ def _validate(run: Run) -> None:
 def _end_epoch(run: Run, whole: bool) -> None:
     """Close the epoch; one that was cut short stays open for a resume, after its last batch."""
     progress, hooks, module = run.progress, run.hooks, run.module
+    run.collector.begin_batch(None, None)
     if run.epoch_outputs is not None:
         run.collector.enter("training_epoch_end")
         module.training_epoch_end(run.epoch_outputs)
