@@ -42,9 +42,34 @@ class Failure:
         return error
 
 
+# By id, and only the last one: the exception itself would keep alive all that its frames hold.
+_noted: dict[int, int] = {}
+
+
+def note_failure(error: BaseException) -> None:
+    """Remember when ``error`` was seen: call this before the others can notice that this process leaves them.
+
+    Their failure follows from this one, but a launcher hears of theirs earlier where this process still tidies up.
+    """
+    if id(error) not in _noted:
+        _noted.clear()
+        _noted[id(error)] = time.monotonic_ns()
+
+
+def moment_of(error: BaseException) -> int:
+    """When ``error``, or one it follows from, was noted; now if it was not."""
+    now = time.monotonic_ns()
+    moments = []
+    link: BaseException | None = error
+    while link is not None:
+        moments.append(_noted.get(id(link), now))
+        link = link.__cause__ or link.__context__
+    return min(moments)
+
+
 def write_failure(run_dir: Path, rank: int, error: BaseException) -> None:
     """Leave word of ``error`` for the process that watches this one."""
-    moment = time.monotonic_ns()
+    moment = moment_of(error)
     text = "".join(traceback.format_exception(error))
     try:
         pickled: bytes | None = pickle.dumps(error)

@@ -7,6 +7,7 @@ import signal
 import sys
 import tempfile
 import threading
+import time
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -21,9 +22,11 @@ import torch
 
 from lit_accelerators.environments.base import ClusterEnvironment
 from lit_accelerators.environments.local import rank_variables
-from lit_accelerators.launchers._failures import first_failure, write_failure
+from lit_accelerators.launchers._failures import Failure, first_failure, write_failure
 from lit_accelerators.launchers._processes import end_all, exit_with
 from lit_accelerators.launchers.base import Launcher
+
+_CULPRIT_GRACE_S = 1.0
 
 StartMethod = Literal["spawn", "fork", "forkserver"]
 
@@ -121,11 +124,30 @@ class MultiprocessLauncher(Launcher):
                     raise
                 interrupted = True
             ended = {rank: process for rank, process in pending.items() if not process.is_alive()}
-            unfinished = {r: p.exitcode for r, p in ended.items() if not (run_dir / f"done_{r}").exists()}
-            failure = first_failure(run_dir, unfinished) if unfinished else None
-            if failure is not None:
-                raise failure.to_exception(self._environment.world_size)
+            if _unfinished(run_dir, ended):
+                raise _first_failure(run_dir, processes).to_exception(self._environment.world_size)
             pending = {rank: process for rank, process in pending.items() if rank not in ended}
+
+
+def _unfinished(run_dir: Path, processes: dict[int, BaseProcess]) -> dict[int, int | None]:
+    """Exit codes of the processes that ended before their work was done."""
+    return {
+        rank: process.exitcode
+        for rank, process in processes.items()
+        if not process.is_alive() and not (run_dir / f"done_{rank}").exists()
+    }
+
+
+def _first_failure(run_dir: Path, processes: dict[int, BaseProcess]) -> Failure:
+    failure = first_failure(run_dir, _unfinished(run_dir, processes))
+    if failure is not None and failure.exception is not None:
+        # It may follow from the failure of a process that has not come to its end yet.
+        deadline = time.monotonic() + _CULPRIT_GRACE_S
+        while time.monotonic() < deadline and any(process.is_alive() for process in processes.values()):
+            time.sleep(0.02)
+        failure = first_failure(run_dir, _unfinished(run_dir, processes))
+    assert failure is not None
+    return failure
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from typing import Any
 
 from lit_accelerators.environments.base import ClusterEnvironment
 from lit_accelerators.environments.local import RUN_DIR_VARIABLE, rank_variables
-from lit_accelerators.launchers._failures import Failure, first_failure, write_failure
+from lit_accelerators.launchers._failures import Failure, first_failure, moment_of, write_failure
 from lit_accelerators.launchers._processes import end_all, exit_with
 from lit_accelerators.launchers.base import Launcher
 
@@ -104,8 +104,7 @@ class _Others:
         try:
             return call()
         except BaseException as error:
-            moment = time.monotonic_ns()
-            failure = self._failure_before(moment, may_be_consequence=isinstance(error, RuntimeError))
+            failure = self._failure_before(moment_of(error), may_be_consequence=isinstance(error, RuntimeError))
             over.set()
             self.end()
             if failure is None:

@@ -2,6 +2,7 @@
 
 import functools
 import inspect
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from datetime import timedelta
@@ -17,6 +18,7 @@ from lit_accelerators.devices.base import Accelerator
 from lit_accelerators.devices.cpu import CPUAccelerator
 from lit_accelerators.environments.base import ClusterEnvironment
 from lit_accelerators.environments.local import LocalEnvironment
+from lit_accelerators.launchers._failures import note_failure
 from lit_accelerators.launchers.base import Launcher
 from lit_accelerators.launchers.in_process import InProcessLauncher
 from lit_accelerators.launchers.multiprocess import MultiprocessLauncher
@@ -180,6 +182,9 @@ class DDPStrategy(Strategy):
 
     def teardown(self) -> None:
         """Leave the process group, if :meth:`setup_environment` made it."""
+        error = sys.exc_info()[1]
+        if error is not None and self._joined:
+            note_failure(error)
         for synced in self._modules.values():
             synced.dispose()
         self._modules.clear()
