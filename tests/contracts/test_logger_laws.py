@@ -144,7 +144,9 @@ def test_nan_and_infinities_come_back(case, place):
     assert rows_of(case, logger) == approx([(0, {"a": math.nan, "b": math.inf, "c": -math.inf})])
 
 
-@pytest.mark.parametrize("value", [2, True, np.float32(2), np.int64(2), torch.tensor(2.0), torch.tensor([2.0])], ids=repr)
+@pytest.mark.parametrize(
+    "value", [2, True, np.float32(2), np.int64(2), torch.tensor(2.0), torch.tensor([2.0])], ids=repr
+)
 def test_every_kind_of_single_number_is_taken(case, place, value):
     logger = case.make(place.url)
     logger.log_metrics({"a": value}, step=0)

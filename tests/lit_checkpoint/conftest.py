@@ -13,7 +13,9 @@ def _make_state(step: int = 0, size: int = 257) -> dict[str, Any]:
     """A state whose every part depends on ``step``, so that a mixture of two is noticed."""
     return {
         "state_dict": {"weight": torch.full((size,), float(step)), "bias": torch.full((3,), float(step))},
-        "optimizer_states": [{"state": {0: {"exp_avg": torch.full((size,), step + 0.5)}}, "param_groups": [{"lr": 0.1}]}],
+        "optimizer_states": [
+            {"state": {0: {"exp_avg": torch.full((size,), step + 0.5)}}, "param_groups": [{"lr": 0.1}]}
+        ],
         "hyper_parameters": {"name": "ä", "layers": (1, 2), "flag": True, "none": None},
         "global_step": step,
     }

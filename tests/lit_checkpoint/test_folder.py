@@ -60,7 +60,9 @@ def test_files_without_index_and_strangers(tmp_path):
     assert latest_valid(tmp_path) == str(tmp_path / "b.ckpt")
 
 
-@pytest.mark.parametrize("content", ["", "{", "[]", '{"checkpoints": 3}', '{"checkpoints": [{"file": "../x", "step": 1}]}'])
+@pytest.mark.parametrize(
+    "content", ["", "{", "[]", '{"checkpoints": 3}', '{"checkpoints": [{"file": "../x", "step": 1}]}']
+)
 def test_unreadable_index_is_said_and_not_used(tmp_path, content):
     paths = fill(tmp_path)
     (tmp_path / "index.json").write_text(content)

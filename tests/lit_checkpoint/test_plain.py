@@ -82,7 +82,10 @@ def test_refuses_what_torch_refuses_with_weights_only(value):
 @pytest.mark.parametrize(
     ("state", "place"),
     [
-        ({"hyper_parameters": {"optimizer": {"cls": torch.optim.Adam}}}, "state.hyper_parameters.optimizer.cls is a type"),
+        (
+            {"hyper_parameters": {"optimizer": {"cls": torch.optim.Adam}}},
+            "state.hyper_parameters.optimizer.cls is a type",
+        ),
         ({"state_dict": {"layer.0.weight": np.ones(1)}}, "state.state_dict['layer.0.weight'] is a numpy.ndarray"),
         ({"a": [1, (2, {3: Color.RED})]}, "state.a[1][1][3] is a "),
         ({"a": {Color.RED: 1}}, "state.a.(key <Color.RED: 1>) is a "),
@@ -139,7 +142,9 @@ def test_bytes_of_shared_storages_count_once():
 
 def test_walk_is_cheap():
     # 3,000 parameters with their Adam state: far below what saving them costs.
-    state = {i: {"step": torch.tensor(1.0), "exp_avg": torch.zeros(1), "exp_avg_sq": torch.zeros(1)} for i in range(3000)}
+    state = {
+        i: {"step": torch.tensor(1.0), "exp_avg": torch.zeros(1), "exp_avg_sq": torch.zeros(1)} for i in range(3000)
+    }
     state["order"] = list(range(1_000_000))
     start = time.process_time()
     check_plain(state)

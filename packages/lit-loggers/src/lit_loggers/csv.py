@@ -91,7 +91,9 @@ class CSVLogger(Logger):
         """
         metrics = as_floats(row.metrics, self._prefix)
         if clash := metrics.keys() & COORDINATES:
-            raise ValueError(f"Metrics cannot be called {sorted(clash)}: that is the column of a coordinate; rename them.")
+            raise ValueError(
+                f"Metrics cannot be called {sorted(clash)}: that is the column of a coordinate; rename them."
+            )
         self._rows.append({**row.coordinates, **metrics})
         if len(self._rows) >= self._most_rows:
             self.flush()

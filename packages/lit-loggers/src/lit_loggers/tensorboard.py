@@ -209,7 +209,9 @@ class TensorBoardLogger(Logger):
     def _first_past(self, step: int) -> tuple[int | None, list[Any]]:
         """Where on the axis rows past ``step`` begin, and the events from there on that are not past it."""
         events = _read_events(self._folder.path)
-        steps = {id(event): value.simple_value for event in events for value in event.summary.value if value.tag == "step"}
+        steps = {
+            id(event): value.simple_value for event in events for value in event.summary.value if value.tag == "step"
+        }
         past = {key for key, value in steps.items() if value > step}
         first = min((event.step for event in events if id(event) in past), default=None)
         if first is None:
