@@ -164,7 +164,7 @@ def test_an_optimizer_step_that_calls_the_closure_itself_is_the_step() -> None:
     class Own(Regression):
         def optimizer_step(self, epoch: int, batch_idx: int, optimizer: Any, optimizer_closure: Any) -> None:
             loss = optimizer_closure()
-            seen.append((epoch, batch_idx, type(optimizer.optimizer).__name__, float(loss)))
+            seen.append((epoch, batch_idx, type(optimizer.optimizer).__name__, float(loss.detach())))
             optimizer.step()
 
     torch.manual_seed(0)

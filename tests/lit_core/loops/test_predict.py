@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 import torch
+from torch.utils.data import DataLoader
 
 from lit_core import Callback
 from tests.lit_core.tiny import Regression, loader, same, samples, trainer
@@ -27,7 +28,7 @@ def test_predictions_of_all_batches_in_order_equal_a_bare_forward_pass() -> None
 def test_the_default_step_is_forward_of_the_batch_or_of_its_first_element() -> None:
     module = Regression()
     from_batches = trainer().predict(module, loader(4, 2))
-    from_tensors = trainer().predict(module, list(samples(4).tensors[0].split(2)))
+    from_tensors = trainer().predict(module, DataLoader(samples(4).tensors[0], batch_size=2))  # type: ignore[arg-type]
     assert same(from_batches, from_tensors)
 
 

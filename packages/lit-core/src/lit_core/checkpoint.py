@@ -12,6 +12,7 @@ from lit_accelerators import rng_state
 from lit_checkpoint import CheckpointIO, load
 from lit_core.__about__ import __version__
 from lit_core.callbacks.base import Callback
+from lit_core.hooks import overrides
 from lit_core.hparams import plain
 from lit_core.module import LightningModule
 from lit_core.processes import in_process_zero
@@ -64,8 +65,11 @@ def dump(run: Run, callbacks: Sequence[Callback], *, seed: int, weights_only: bo
 
 
 def _open_gradients(run: Run) -> dict[str, Any]:
-    """Gradients of an accumulation group that this safe point cuts in two."""
-    if run.progress.batch % run.config.accumulate_grad_batches == 0:
+    """Gradients of an accumulation group that this safe point cuts in two; all there are, where the user makes groups."""
+    by_hand = not run.automatic_optimization or any(
+        overrides(run.module, name, LightningModule) for name in ("optimizer_step", "optimizer_zero_grad")
+    )
+    if not by_hand and run.progress.batch % run.config.accumulate_grad_batches == 0:
         return {}
     return {name: p.grad.clone() for name, p in run.module.named_parameters() if p.grad is not None}
 
@@ -122,9 +126,9 @@ def restore(run: Run, checkpoint: dict[str, Any], callbacks: Iterable[Callback])
         run.collector.load_state_dict(loops["log"])
         if run.epoch_outputs is not None:
             run.epoch_outputs.extend(loops["outputs"])
-        for name, parameter in run.module.named_parameters():
-            if name in loops["gradients"]:
-                parameter.grad = loops["gradients"][name].to(parameter.device)
+    for name, parameter in run.module.named_parameters():
+        if name in loops["gradients"]:
+            parameter.grad = loops["gradients"][name].to(parameter.device)
     if run.train_loader is not None and loops["loader"] is not None:
         run.train_loader.load_state_dict(loops["loader"])
     states = checkpoint["rng"]

@@ -84,7 +84,7 @@ class EarlyStopping(Callback):
 
     def on_train_epoch_end(self, trainer: "Trainer", module: LightningModule) -> None:
         """Look at what training logged; by now the quantity must have been logged once."""
-        if self.strict and not trainer.metric_version(self.monitor) and not trainer.validates_later:
+        if self.strict and self.monitor not in trainer.callback_metrics and not trainer.validates_later:
             raise RuntimeError(
                 f"EarlyStopping watches {self.monitor!r}, which was not logged; logged are "
                 f"{sorted(trainer.callback_metrics)}. Log it, or pass strict=False."

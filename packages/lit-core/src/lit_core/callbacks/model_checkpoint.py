@@ -127,7 +127,7 @@ class ModelCheckpoint(Callback):
 
     def on_train_epoch_end(self, trainer: "Trainer", module: LightningModule) -> None:
         """Save at the end of an epoch, also of one that was cut short."""
-        if self.monitor and not trainer.metric_version(self.monitor) and not trainer.validates_later:
+        if self.monitor and self.monitor not in trainer.callback_metrics and not trainer.validates_later:
             raise RuntimeError(
                 f"ModelCheckpoint watches {self.monitor!r}, which was not logged; logged are "
                 f"{sorted(trainer.callback_metrics)}. Log it with self.log({self.monitor!r}, ...)."

@@ -42,9 +42,9 @@ def make_optimization(run: Run) -> Optimization:
         ValueError: if settings contradict manual optimization.
     """
     if not run.automatic_optimization:
-        for name in ("accumulate_grad_batches", "gradient_clip_val"):
+        for name, unset in (("accumulate_grad_batches", 1), ("gradient_clip_val", None)):
             value = getattr(run.config, name)
-            if value not in (None, 1):
+            if value != unset:
                 raise ValueError(
                     f"{name}={value} is for automatic optimization; in manual optimization do it in training_step "
                     "(self.clip_gradients(optimizer, ...), a step every n-th batch)."
@@ -138,7 +138,7 @@ class Automatic:
         self._step_end = _step_end(module)
         self._enter = run.collector.enter
         self._accumulate = config.accumulate_grad_batches
-        self._turns = _turns(run.optimizers.frequencies)
+        self._turns = _turns(run.optimizers.frequencies, config.accumulate_grad_batches)
         own = {name: overrides(module, name, LightningModule) for name in _REPLACEABLE}
         self._own_zero_grad = own["optimizer_zero_grad"]
         self._own_step = own["optimizer_step"]
@@ -157,8 +157,11 @@ class Automatic:
 
     def begin_epoch(self) -> None:
         """Groups begin with the epoch; one that a checkpoint cut in two goes on."""
-        position = self._progress.batch % self._accumulate
-        self._pending = [position] * len(self._optimizers)
+        done = self._progress.batch
+        position = done % self._accumulate
+        if position and position >= self._size_of_group(done - 1):  # a short last group: it was stepped
+            position = 0
+        self._pending = [position if position and _has_gradients(o) else 0 for o in self._optimizers]
 
     def __call__(self, batch: Any, batch_idx: int, weight: float) -> Any:
         """Work on one batch; returns what ``training_step`` returned (a list, with several optimizers)."""
@@ -275,7 +278,7 @@ class Automatic:
         progress = self._progress
         progress.global_step += 1
         if self._has_step_schedulers:
-            step_schedulers(self._run, "step")
+            step_schedulers(self._run, "step", self._turns[progress.batches % len(self._turns)])
 
     def finish_group(self) -> None:
         """Step what an epoch shorter than announced left in an open group, weighted by the batches that came."""
@@ -314,12 +317,17 @@ def _takes_optimizer_idx(module: LightningModule, several: bool) -> bool:
     return takes
 
 
-def _turns(frequencies: Sequence[int]) -> list[Sequence[int]]:
+def _turns(frequencies: Sequence[int], accumulate: int) -> list[Sequence[int]]:
     """Which optimizers work in the ``i``-th batch of a cycle: all in each, or each its number of batches in turn."""
     if not any(frequencies):
         return [range(max(1, len(frequencies)))]
     if not all(frequency > 0 for frequency in frequencies):
         raise ValueError(f"Give a frequency >= 1 to every optimizer or to none, got {list(frequencies)}.")
+    if accumulate > 1:
+        raise ValueError(
+            f"accumulate_grad_batches={accumulate} and a frequency of optimizers ({list(frequencies)}) would cut each "
+            "other's batches: use one of them, or self.automatic_optimization = False."
+        )
     return [(index,) for index, frequency in enumerate(frequencies) for _ in range(frequency)]
 
 
@@ -329,6 +337,10 @@ def _loss_of(output: Any) -> Tensor | None:
         return loss
     got = f"a dict with the keys {sorted(map(str, output))}" if isinstance(output, dict) else type(output).__name__
     raise TypeError(f"training_step returns the loss (a tensor), a dict with the key 'loss', or None; got {got}.")
+
+
+def _has_gradients(optimizer: Optimizer) -> bool:
+    return any(parameter.grad is not None for group in optimizer.param_groups for parameter in group["params"])
 
 
 def _scale_gradients(optimizer: Optimizer, factor: float) -> None:

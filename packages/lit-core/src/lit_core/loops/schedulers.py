@@ -1,6 +1,7 @@
 """When learning-rate schedulers step."""
 
 import warnings
+from collections.abc import Collection
 
 from lit_core.hooks import overrides
 from lit_core.module import LightningModule
@@ -8,15 +9,25 @@ from lit_core.optimizers import Interval, SchedulerConfig
 from lit_core.run import Run
 
 
-def step_schedulers(run: Run, interval: Interval) -> None:
-    """Step the schedulers of ``interval`` whose turn it is: after an update, or at the end of an epoch."""
+def step_schedulers(run: Run, interval: Interval, stepped: Collection[int] | None = None) -> None:
+    """Step the schedulers of ``interval`` whose turn it is: after an update, or at the end of an epoch.
+
+    Args:
+        run: the run.
+        interval: ``"step"`` or ``"epoch"``.
+        stepped: indices of the optimizers that made the update; the schedulers of others wait.
+    """
     for config in run.optimizers.schedulers:
-        if config.interval == interval and _turn(run, interval) % config.frequency == 0:
+        if config.interval != interval or (stepped is not None and config.optimizer_idx not in stepped):
+            continue
+        if _turn(run, config) % config.frequency == 0:
             _step(run, config)
 
 
-def _turn(run: Run, interval: Interval) -> int:
-    return run.progress.global_step if interval == "step" else run.progress.epoch + 1
+def _turn(run: Run, config: SchedulerConfig) -> int:
+    if config.interval == "epoch":
+        return run.progress.epoch + 1
+    return run.progress.optimizer_steps.get(run.optimizers.names[config.optimizer_idx], 0)
 
 
 def _step(run: Run, config: SchedulerConfig) -> None:
