@@ -23,9 +23,6 @@ EXCEPTIONS: dict[tuple[str, str], Allowed] = {
     ("foreign_writes", "lit_metrics/_lazy.py"): Allowed(
         "a module's __getattr__ keeps what it imported in the module, so that the next look-up does not come here"
     ),
-    ("without_row", "lit_metrics/compositional.py:CompositionalMetric"): Allowed(
-        "made by operators between metrics, from any of them; it is tested with the operators"
-    ),
 }
 """By rule (the function's name) and place (a file, or file:name), as the violation gives them."""
 
