@@ -23,6 +23,7 @@ def test_exports_are_sorted_and_defined(project: Project) -> None:
     [
         ("B = 1\na = 2\n__all__ = ['a', 'B']\n", "not sorted at 'a'"),
         ("__all__ = ['Gone']\n", "'Gone', defined nowhere"),
+        ("from lit_core.a import Gone\nfrom torch import Tensor\n__all__ = ['Gone', 'Tensor']\n", "'Gone', defined"),
         ("x = 1\n", "has no __all__"),
     ],
 )
