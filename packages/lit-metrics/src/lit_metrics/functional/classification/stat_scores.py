@@ -132,6 +132,7 @@ def count_batch(config: StatScoresConfig, preds: Any, target: Any, sample_weight
     preds, target = as_tensor(preds, "preds"), as_tensor(target, "target")
     if target.is_floating_point() or target.is_complex():
         raise TypeError(f"target must hold integer labels, got {target.dtype}; convert it with target.long()")
+    target = target.long()
     if target.device != preds.device:
         raise ValueError(f"preds and target must be on one device, got {preds.device} and {target.device}")
     weights = None if sample_weight is None else as_weights(sample_weight, target.shape, target.device)
@@ -186,7 +187,7 @@ def _count_binary(config: StatScoresConfig, preds: Tensor, target: Tensor, weigh
             raise ValueError(f"preds and target must have shape (N, {labels}, ...), got {tuple(preds.shape)}")
         preds, target = preds.movedim(1, -1), target.movedim(1, -1)
         weights = None if weights is None else weights.movedim(1, -1)
-    hard, bad = _binary_labels(config, preds, target, weights)
+    hard, bad = _binary_labels(config, preds)
     index = _rows(config, target, bad).mul(2).add_(hard)
     samples = target.shape[0] if config.samplewise else 1
     groups = samples * labels
@@ -195,17 +196,14 @@ def _count_binary(config: StatScoresConfig, preds: Tensor, target: Tensor, weigh
         index = index.reshape(samples, -1, labels) + group * 8
     counts = _histogram(index.reshape(-1), groups * 8, weights)
     shape = (samples, *config.state_shape) if config.samplewise else config.state_shape
-    return _checked(config, counts.view(shape), preds, target)
+    return _checked(config, counts.view(shape))
 
 
-def _binary_labels(
-    config: StatScoresConfig, preds: Tensor, target: Tensor, weights: Tensor | None
-) -> tuple[Tensor, Tensor | None]:
+def _binary_labels(config: StatScoresConfig, preds: Tensor) -> tuple[Tensor, Tensor | None]:
+    """Returns 0 or 1 for every prediction, and where the prediction is invalid."""
     if not preds.is_floating_point():
-        if not config.validate_args or preds.dtype == torch.bool:
-            return preds.long(), None
-        hard = preds.clamp(0, 1).long()
-        return hard, hard != preds
+        hard = preds.long().clamp(0, 1)
+        return hard, hard != preds if config.validate_args else None
     hard = preds > config.cut
     if not config.validate_args:
         return hard, None
@@ -227,7 +225,7 @@ def _count_multiclass(config: StatScoresConfig, preds: Tensor, target: Tensor, w
         bad = None if bad is None else bad.reshape(-1)
     if config.is_matrix:
         index = torch.add(labels, _rows(config, target, bad), alpha=k)
-        return _checked(config, _histogram(index, (k + 2) * k, weights).view(k + 2, k), preds, target)
+        return _checked(config, _histogram(index, (k + 2) * k, weights).view(k + 2, k))
     hit = labels == target
     if config.num_classes is None:
         row, labels = torch.zeros_like(target), torch.zeros_like(labels)
@@ -242,7 +240,7 @@ def _count_multiclass(config: StatScoresConfig, preds: Tensor, target: Tensor, w
     ones = torch.ones_like(row) if weights is None else weights
     counts = _histogram(index, samples * 3 * (k + 1), torch.cat([hit * ones, ones, ones]))
     shape = (samples, *config.state_shape) if config.samplewise else config.state_shape
-    return _checked(config, counts.view(shape), preds, target)
+    return _checked(config, counts.view(shape))
 
 
 def _class_labels(config: StatScoresConfig, preds: Tensor, target: Tensor) -> tuple[Tensor, Tensor | None]:
@@ -252,10 +250,10 @@ def _class_labels(config: StatScoresConfig, preds: Tensor, target: Tensor) -> tu
         require_same_shape(preds, target)
         if config.top_k > 1:
             raise ValueError(f"top_k={config.top_k} needs scores of shape (N, num_classes, ...), got labels")
-        if k is None or not config.validate_args:
+        if k is None:
             return preds.long(), None
-        hard = preds.clamp(0, k - 1).long()
-        return hard, hard != preds
+        hard = preds.long().clamp(0, k - 1)
+        return hard, hard != preds if config.validate_args else None
     _require_scores(config, preds, target)
     if checks_are_free(preds) and preds.dtype != torch.bfloat16 and preds.numel():
         scores = preds.detach().numpy()  # numpy's argmax over rows is several times faster than torch's on CPU
@@ -267,7 +265,7 @@ def _class_labels(config: StatScoresConfig, preds: Tensor, target: Tensor) -> tu
         bad = values.isnan() if config.validate_args else None
     if config.top_k > 1:
         hit = _target_rank(preds, target) < config.top_k
-        labels = torch.where(hit, target, labels)
+        labels = torch.where(hit, target.clamp(0, preds.shape[1] - 1), labels)
     return labels, bad
 
 
@@ -285,7 +283,7 @@ def _require_scores(config: StatScoresConfig, preds: Tensor, target: Tensor) -> 
 def _target_rank(preds: Tensor, target: Tensor) -> Tensor:
     """Returns how many classes rank before the target: better scores, and equal ones of lower index."""
     k = preds.shape[1]
-    index = target.clamp(0, k - 1).long().unsqueeze(1)
+    index = target.clamp(0, k - 1).unsqueeze(1)
     score = preds.gather(1, index)
     classes = torch.arange(k, device=preds.device).view(1, k, *[1] * (preds.ndim - 2))
     return ((preds > score) | ((preds == score) & (classes < index))).sum(1)
@@ -294,7 +292,7 @@ def _target_rank(preds: Tensor, target: Tensor) -> Tensor:
 def _rows(config: StatScoresConfig, target: Tensor, bad: Tensor | None) -> Tensor:
     """Returns the matrix row of every target: its class, K if there is none, K + 1 if its prediction is invalid."""
     k = config.classes
-    row = target.long() if target.dtype == torch.bool else target.clamp(-1, k).remainder(k + 1).long()
+    row = target.clamp(-1, k).remainder(k + 1)
     return row if bad is None else torch.where(bad, k + 1, row)
 
 
@@ -306,7 +304,7 @@ def _histogram(index: Tensor, size: int, weights: Tensor | None) -> Tensor:
     return weights.new_zeros(size).index_add_(0, index, weights.reshape(-1))
 
 
-def _checked(config: StatScoresConfig, counts: Tensor, preds: Tensor, target: Tensor) -> Tensor:
+def _checked(config: StatScoresConfig, counts: Tensor) -> Tensor:
     if config.validate_args and checks_are_free(counts):
         raise_if_invalid(config, counts)
     return counts
@@ -386,8 +384,8 @@ class StatScores:
 
     @cached_property
     def present(self) -> Tensor:
-        """Which classes were predicted or true at all."""
-        return torch.logical_or(self.support, self.predicted)
+        """Which classes were predicted or true at all; which labels had any element counted."""
+        return self.total > 0 if self.config.task == "multilabel" else torch.logical_or(self.support, self.predicted)
 
     @cached_property
     def fp(self) -> Tensor:
@@ -419,7 +417,8 @@ class StatScores:
 def average_ratio(scores: StatScores, num: Tensor, den: Tensor, average: Average) -> Tensor:
     """Returns `num / den` averaged over classes (last dimension), in float64.
 
-    A class with an empty denominator counts 0 if it was predicted or true at all, and is nan, left out of means, if not.
+    A class that was neither predicted nor true is nan and left out of means, and so is a label without any element. Other
+    classes with an empty denominator count 0.
 
     Args:
         scores: Where the ratios come from.

@@ -1,0 +1,43 @@
+"""What importing the package costs and brings."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+import lit_metrics
+import lit_metrics.functional
+
+
+def run(code: str) -> str:
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip()
+
+
+def test_import_brings_nothing_but_the_package_itself() -> None:
+    code = (
+        "import sys, torch; before = set(sys.modules); import lit_metrics;"
+        "print(*sorted({m for m in set(sys.modules) - before}))"
+    )
+    assert run(code).split() == ["lit_metrics", "lit_metrics.__about__", "lit_metrics._lazy"]
+
+
+def test_metrics_bring_no_optional_dependency_and_no_sibling() -> None:
+    code = (
+        "import sys, torch; before = set(sys.modules); import lit_metrics as lm; [getattr(lm, n) for n in lm.__all__];"
+        "print(*sorted({m.split('.')[0] for m in set(sys.modules) - before} - {'torch', 'numpy'}))"
+    )
+    assert set(run(code).split()) - set(sys.stdlib_module_names) == {"lit_metrics"}
+
+
+@pytest.mark.parametrize("module", [lit_metrics, lit_metrics.functional])
+def test_every_public_name_exists_and_the_list_is_sorted(module: object) -> None:
+    names = module.__all__
+    assert list(names) == sorted(names)
+    assert all(hasattr(module, name) for name in names)
+
+
+def test_unknown_names_are_attribute_errors() -> None:
+    with pytest.raises(AttributeError, match="lit_metrics.*Acuracy"):
+        lit_metrics.Acuracy  # noqa: B018

@@ -1,0 +1,120 @@
+"""The conformance kit finds metrics that break each law."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+import lit_metrics as lm
+from lit_metrics.testing import LAWS, check_metric
+
+DATA = [(torch.tensor([1.5, 2.0, 4.0]),), (torch.tensor([8.0]),), (torch.tensor([16.0, 1.0]),)]
+
+
+class Mean(lm.Metric):
+    """A right metric, written the plain way; each test breaks one thing."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.add_state("total", torch.tensor(0.0, dtype=torch.float64), "sum")
+        self.add_state("count", torch.tensor(0), "sum")
+
+    def update(self, x: Tensor) -> None:
+        x = torch.as_tensor(x)
+        self.total += x.sum(dtype=torch.float64)
+        self.count += x.numel()
+
+    def compute(self) -> Tensor:
+        return self.total / self.count
+
+
+def test_a_right_metric_passes_every_law() -> None:
+    assert check_metric(Mean, DATA, reference=lambda x: x.double().mean()) == list(LAWS)
+
+
+class MeanOfMeans(Mean):
+    def update(self, x: Tensor) -> None:
+        self.total += torch.as_tensor(x).mean(dtype=torch.float64)
+        self.count += 1
+
+
+class LastWins(Mean):
+    def update(self, x: Tensor) -> None:
+        super().update(x)
+        self.total = torch.as_tensor(x)[-1].double()
+
+
+class ReadsOnTheHost(Mean):
+    def update(self, x: Tensor) -> None:
+        self.total += float(torch.as_tensor(x).double().sum())
+        self.count += len(x)
+
+
+class HalfAccumulator(Mean):
+    def update(self, x: Tensor) -> None:
+        x = torch.as_tensor(x)
+        self.total += (x * 1001).sum() / 1001
+        self.count += x.numel()
+
+
+class Forgetful(Mean):
+    def __init__(self) -> None:
+        super().__init__()
+        self.extra = 0.0
+
+    def update(self, x: Tensor) -> None:
+        super().update(x)
+        self.extra += 1.0
+
+    def compute(self) -> Tensor:
+        return self.total / self.count + self.extra
+
+
+class TensorsOnly(Mean):
+    def update(self, x: Tensor) -> None:
+        self.total += x.double().sum()
+        self.count += x.numel()
+
+
+class NotMergeable(Mean):
+    def __init__(self) -> None:
+        super().__init__()
+        self.add_state("worst", torch.tensor(0.0), None)
+
+
+@pytest.mark.parametrize(
+    ("kind", "law"),
+    [
+        (MeanOfMeans, "split"),
+        (LastWins, "permutation"),
+        (ReadsOnTheHost, "no_host_sync"),
+        (HalfAccumulator, "float_types"),
+        (Forgetful, "reset"),
+        (TensorsOnly, "numpy_inputs"),
+    ],
+)
+def test_a_broken_law_is_named(kind: type[lm.Metric], law: str) -> None:
+    others = [name for name in LAWS if name != law]
+    with pytest.raises((AssertionError, AttributeError), match=f"law '{law}'|has no attribute"):
+        check_metric(kind, DATA, skip=others)
+
+
+def test_a_wrong_value_is_found() -> None:
+    with pytest.raises(AssertionError, match="law 'value': value and reference: got"):
+        check_metric(Mean, DATA, reference=lambda x: x.sum(), skip=[name for name in LAWS if name != "value"])
+
+
+def test_a_metric_that_cannot_merge_is_found() -> None:
+    with pytest.raises(RuntimeError, match="no rule to merge"):
+        check_metric(NotMergeable, DATA, skip=[name for name in LAWS if name != "merge_order"])
+
+
+@pytest.mark.parametrize(
+    ("kwargs", "message"), [({"inputs": DATA[:1]}, "at least two"), ({"inputs": DATA, "skip": ["speed"]}, "no law")]
+)
+def test_wrong_use_is_refused(kwargs: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        check_metric(Mean, **kwargs)
