@@ -22,7 +22,7 @@ def translate(given: Mapping[str, Any], known: Iterable[str]) -> dict[str, Any]:
         warnings.warn(
             f"Trainer({name}=...) is the older spelling of Trainer({', '.join(f'{k}={v!r}' for k, v in new.items())}).",
             DeprecationWarning,
-            stacklevel=5,
+            stacklevel=4,  # translate, merge_legacy, Trainer.__init__, the caller
         )
         result |= new
     return result
