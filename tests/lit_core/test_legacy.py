@@ -26,7 +26,7 @@ from lit_core.legacy import translate
 def test_older_spellings_become_todays_with_one_warning_that_names_both(
     given: dict[str, Any], expected: dict[str, Any]
 ) -> None:
-    with pytest.warns(DeprecationWarning) as caught:
+    with pytest.warns(DeprecationWarning, match="older spelling") as caught:
         found = translate(given, [])
 
     assert found == expected
@@ -35,7 +35,7 @@ def test_older_spellings_become_todays_with_one_warning_that_names_both(
 
 
 def test_the_warning_points_at_the_line_that_calls_the_trainer() -> None:
-    with pytest.warns(DeprecationWarning) as caught:
+    with pytest.warns(DeprecationWarning, match="older spelling") as caught:
         Trainer(accelerator="cpu", logger=False, progress_bar_refresh_rate=0)
 
     assert [warning.filename for warning in caught] == [__file__]
@@ -44,7 +44,7 @@ def test_the_warning_points_at_the_line_that_calls_the_trainer() -> None:
 def test_a_checkpoint_callback_joins_the_other_callbacks() -> None:
     bar, saver = ProgressBar(), ModelCheckpoint(monitor="loss")
 
-    with pytest.warns(DeprecationWarning):
+    with pytest.warns(DeprecationWarning, match="checkpoint_callback"):
         trainer = Trainer(accelerator="cpu", logger=False, callbacks=bar, checkpoint_callback=saver)
 
     assert trainer.callbacks == [bar, saver]

@@ -107,9 +107,13 @@ def test_toggled_switches_off_the_others_alone_and_leaves_everything_as_it_was()
     frozen.requires_grad_(False)
     first, second = SGD([shared, own], lr=0.1), SGD([shared, frozen, other], lr=0.1)
 
-    with pytest.raises(ZeroDivisionError), toggled(first, [first, second]):
-        assert [p.requires_grad for p in (shared, own, frozen, other)] == [True, True, False, False]
-        raise ZeroDivisionError
+    def fail_inside() -> None:
+        with toggled(first, [first, second]):
+            assert [p.requires_grad for p in (shared, own, frozen, other)] == [True, True, False, False]
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fail_inside()
 
     assert [p.requires_grad for p in (shared, own, frozen, other)] == [True, True, False, True]
 

@@ -5,12 +5,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.lit_core.tiny import Rows
 
 from lit_core import Callback, EarlyStopping, LightningModule, ModelCheckpoint, ProgressBar, Trainer
 from lit_core.config import TrainerConfig
 from lit_core.resolve import join_callbacks, resolve_callbacks, resolve_loggers, resolve_root, resolve_strategy
 from lit_loggers import CSVLogger, TensorBoardLogger
-from tests.lit_core.tiny import Rows
 
 
 def callbacks(**settings: Any) -> list[Callback]:

@@ -79,6 +79,8 @@ class Collector:
         entry = self._entries.get(place)
         if entry is None:
             entry = self._entries[place] = self._new_entry(place, asked, _is_metric(value))
+            if entry.logged:  # by this hook, before the run was resumed inside this epoch
+                return
         elif entry.asked != asked:
             raise ValueError(
                 f"self.log({name!r}, ...) was called in {self._hook} with other options than before: "
@@ -127,8 +129,11 @@ class Collector:
         options = Options(prog_bar, logger, on_step, on_epoch, reduce_fx, sync_dist, rank_zero_only)
         entry = _Asked(key, options, asked)
         restored = self._restored.pop(f"{self._stage}.{key}", None)
-        if restored is not None and rule.step_allowed:  # a hook that runs once per epoch logs its value anew
+        begins = hook.endswith("_start") and not rule.step_allowed
+        if restored is not None and (rule.step_allowed or begins):  # what the end of an epoch logs, it logs anew
             entry.take_over(restored)
+            if begins:
+                entry.mark_logged()
         return entry
 
     def _add_metric(self, entry: Entry, metric: MetricLike) -> None:
@@ -173,9 +178,14 @@ class Collector:
             }
         return {key: (part.options, part.total) for key, part in local.items()}
 
-    def flush_epoch(self, stage: str) -> dict[str, tuple[Options, float]]:
-        """Reduce everything logged ``on_epoch`` over the epoch and the ranks, and begin anew; collective."""
-        entries: dict[str, Entry] = self._unclaimed(stage)
+    def flush_epoch(self, stage: str, *, keep: bool = False) -> dict[str, tuple[Options, float]]:
+        """Reduce everything logged ``on_epoch`` over the epoch and the ranks; collective.
+
+        Args:
+            stage: which part.
+            keep: the epoch stays open, for a run that is resumed in it; otherwise begin anew.
+        """
+        entries: dict[str, Entry] = self._unclaimed(stage, keep=keep)
         entries |= {e.key: e for e in self._stages.get(stage, {}).values() if e.options.on_epoch}
         local, metrics = self._parts(entries)
         if self._collectives.world_size > 1:
@@ -193,16 +203,20 @@ class Collector:
         }
         for key, (options, _) in known.items():
             result[key] = (options, _compute(key, objects[key]))
+        if keep:
+            return {_forked_key(key, options, "epoch"): (options, value) for key, (options, value) in result.items()}
         for metric in objects.values():  # only now: metrics of a collection may share one state
             metric.reset()
         for entry in self._stages.get(stage, {}).values():
             entry.clear()
         return {_forked_key(key, options, "epoch"): (options, value) for key, (options, value) in result.items()}
 
-    def _unclaimed(self, stage: str) -> dict[str, Entry]:
+    def _unclaimed(self, stage: str, *, keep: bool) -> dict[str, Entry]:
         """Restored reductions whose keys were not logged again in this epoch: they are part of it all the same."""
-        keys = [key for key in self._restored if key.startswith(f"{stage}.")]
-        return {entry.key: entry for entry in map(self._restored.pop, keys)}
+        found = {key: entry for key, entry in self._restored.items() if key.startswith(f"{stage}.")}
+        if not keep:
+            self._restored = {key: entry for key, entry in self._restored.items() if key not in found}
+        return {entry.key: entry for entry in found.values()}
 
     def discard(self, stage: str) -> dict[str, float]:
         """Forget what ``stage`` collected; collective as :meth:`flush_epoch`. Returns nothing: ``{}``."""

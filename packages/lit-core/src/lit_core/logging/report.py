@@ -34,9 +34,9 @@ class Report:
         """Write the step values that are new."""
         self._take(stage, self._collector.flush_steps(stage))
 
-    def flush_epoch(self, stage: str, *, write: bool = True) -> dict[str, float]:
-        """Reduce the epoch, write its row, and return its values by key."""
-        values = self._collector.flush_epoch(stage)
+    def flush_epoch(self, stage: str, *, write: bool = True, keep: bool = False) -> dict[str, float]:
+        """Reduce the epoch, write its row, and return its values by key; ``keep`` leaves it open."""
+        values = self._collector.flush_epoch(stage, keep=keep)
         self._take(stage, values, write=write)
         return {key: value for key, (_, value) in values.items()}
 

@@ -1,7 +1,8 @@
 """When learning-rate schedulers step."""
 
 import warnings
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 
 from lit_core.hooks import overrides
 from lit_core.module import LightningModule
@@ -21,13 +22,27 @@ def step_schedulers(run: Run, interval: Interval, stepped: Collection[int] | Non
         if config.interval != interval or (stepped is not None and config.optimizer_idx not in stepped):
             continue
         if _turn(run, config) % config.frequency == 0:
-            _step(run, config)
+            with _without_false_alarm(run, config):
+                _step(run, config)
 
 
 def _turn(run: Run, config: SchedulerConfig) -> int:
-    if config.interval == "epoch":
-        return run.progress.epoch + 1
+    return run.progress.epoch + 1 if config.interval == "epoch" else _optimizer_steps(run, config)
+
+
+def _optimizer_steps(run: Run, config: SchedulerConfig) -> int:
     return run.progress.optimizer_steps.get(run.optimizers.names[config.optimizer_idx], 0)
+
+
+@contextmanager
+def _without_false_alarm(run: Run, config: SchedulerConfig) -> Iterator[None]:
+    """Quiet torch's warning that the optimizer never stepped where it did, before this run was resumed."""
+    if config.interval == "step" or not _optimizer_steps(run, config):
+        yield
+        return
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", r"Detected call of `lr_scheduler\.step\(\)` before `optimizer\.step")
+        yield
 
 
 def _step(run: Run, config: SchedulerConfig) -> None:

@@ -39,6 +39,7 @@ def run(run: Run) -> None:
     try:
         while progress.epoch < run.config.last_epoch and not run.finished():
             _epoch(run, optimize)
+        run.restore_rng()  # of a resumed run that had nothing left to do
     finally:
         optimize.close()
         progress.stop_timer()
@@ -156,9 +157,10 @@ def _end_epoch(run: Run, whole: bool) -> None:
     if run.epoch_outputs is not None:
         run.collector.enter("training_epoch_end")
         module.training_epoch_end(run.epoch_outputs)
-        run.epoch_outputs.clear()
+        if whole:
+            run.epoch_outputs.clear()
     hooks.end_module("on_train_epoch_end")
-    run.report.flush_epoch("train")
+    run.report.flush_epoch("train", keep=not whole)
     if whole:
         step_schedulers(run, "epoch")
         progress.point = "epoch"

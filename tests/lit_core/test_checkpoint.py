@@ -1,0 +1,204 @@
+"""Resuming from any safe point equals not having stopped, bit for bit."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from tests.lit_core.resumable import MODULES, Automatic, SaveAll, comparable, final_state, noisy_loader
+from tests.lit_core.tiny import Regression, Rows, loader, same, trainer, weights
+
+from lit_core import EarlyStopping, LightningModule, ModelCheckpoint
+
+CASES: dict[str, tuple[str, dict[str, Any]]] = {
+    "plain": ("Automatic", {}),
+    "validation inside the epoch": ("Automatic", {"val_check_interval": 2}),
+    "validation across epochs": ("Automatic", {"val_check_interval": 3, "check_val_every_n_epoch": None}),
+    "accumulation": ("Automatic", {"accumulate_grad_batches": 2, "gradient_clip_val": 0.5}),
+    "accumulation with a short last group": ("Automatic", {"accumulate_grad_batches": 4}),
+    "two optimizers": ("Two", {"accumulate_grad_batches": 3}),
+    "optimizers in turns": ("Turns", {"val_check_interval": 4}),
+    "manual": ("Manual", {}),
+    "limited": ("Automatic", {"limit_train_batches": 3, "limit_val_batches": 2}),
+    "ends inside an epoch": ("Automatic", {"max_epochs": -1, "max_steps": 8}),
+}
+
+
+@pytest.fixture(autouse=True)
+def _one_thread() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+def run(
+    folder: Path | None, kind: str, settings: dict[str, Any], ckpt: Path | None = None
+) -> tuple[Any, Any, Rows, SaveAll]:
+    torch.manual_seed(3 if ckpt is None else 99)  # a resumed process begins with other random numbers
+    rows = Rows()
+    save = SaveAll(folder, rows.rows)
+    module = MODULES[kind]()
+    runner = trainer(**{"max_epochs": 2, "logger": rows, "log_every_n_steps": 2, "callbacks": [save], **settings})
+    runner.fit(module, noisy_loader(), noisy_loader(8, shuffle=False), ckpt_path=ckpt)
+    return runner, module, rows, save
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_a_run_resumed_at_any_safe_point_equals_the_uninterrupted_one(case: str, tmp_path: Path) -> None:
+    kind, settings = CASES[case]
+    runner, module, rows, save = run(tmp_path, kind, settings)
+    expected = final_state(runner, module)
+    assert len(save.saved) >= 9
+    for name, (seen, written) in save.saved.items():
+        if runner.max_steps == module.global_step == int(name[:2]):
+            continue  # at its limit there is nothing left to resume
+        resumed, twin, later, _ = run(None, kind, settings, tmp_path / f"{name}.ckpt")
+        assert twin.seen == module.seen[seen:], name
+        assert comparable(later.rows) == comparable(rows.rows[written:]), name
+        found = final_state(resumed, twin)
+        assert [key for key in expected if not same(found[key], expected[key])] == [], name
+
+
+def test_a_resumed_run_can_be_resumed_again(tmp_path: Path) -> None:
+    settings = {"accumulate_grad_batches": 3, "val_check_interval": 2}
+    runner, module, _, _ = run(tmp_path / "0", "Automatic", settings)
+    run(tmp_path / "1", "Automatic", settings, tmp_path / "0" / "02-batch.ckpt")
+    run(tmp_path / "2", "Automatic", settings, tmp_path / "1" / "04-validation.ckpt")
+    resumed, twin, _, _ = run(None, "Automatic", settings, tmp_path / "2" / "07-batch.ckpt")
+    assert same(final_state(resumed, twin), final_state(runner, module))
+    assert twin.seen == module.seen[7:]
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_the_order_goes_on_whatever_the_number_of_workers(workers: int, tmp_path: Path) -> None:
+    def train(ckpt: Path | None, workers: int) -> tuple[Any, Any]:
+        torch.manual_seed(3)
+        module = Automatic()
+        runner = trainer(max_epochs=2, callbacks=[SaveAll(tmp_path / str(workers))])
+        runner.fit(module, noisy_loader(noise=0, workers=workers), ckpt_path=ckpt)
+        return runner, module
+
+    runner, module = train(None, 0)
+    resumed, twin = train(tmp_path / "0" / "03-batch.ckpt", workers)
+    assert twin.seen == module.seen[3:]
+    assert same(final_state(resumed, twin), final_state(runner, module))
+
+
+def test_training_further_than_first_planned_equals_having_planned_it(tmp_path: Path) -> None:
+    first, _, _, _ = run(tmp_path / "a", "Automatic", {"max_epochs": -1, "max_steps": 3})
+    assert first.global_step == 3
+    resumed, twin, _, _ = run(None, "Automatic", {}, tmp_path / "a" / "03-epoch.ckpt")
+    runner, module, _, _ = run(None, "Automatic", {})
+    assert same(final_state(resumed, twin)["weights"], final_state(runner, module)["weights"])
+    assert twin.seen == module.seen[3:]
+    assert resumed.callback_metrics["loss_epoch"] == runner.callback_metrics["loss_epoch"]
+
+
+def test_the_mean_of_an_epoch_that_was_cut_and_resumed_is_over_all_of_it(tmp_path: Path) -> None:
+    run(tmp_path / "a", "Automatic", {"max_epochs": -1, "max_steps": 3})
+    _, _, later, _ = run(None, "Automatic", {"max_epochs": 1}, tmp_path / "a" / "03-epoch.ckpt")
+    _, _, rows, _ = run(None, "Automatic", {"max_epochs": 1})
+    for key in ("loss_epoch", "largest", "first", "outputs"):
+        assert later.of(key) == rows.of(key), key
+
+
+@pytest.mark.parametrize("callback", ["stopping", "checkpoint"])
+def test_a_resume_into_an_epoch_without_validation_does_not_miss_the_monitored_quantity(
+    callback: str, tmp_path: Path
+) -> None:
+    def make(folder: str) -> Any:
+        if callback == "stopping":
+            return [EarlyStopping("val_loss", patience=9), SaveAll(tmp_path / folder)]
+        return [ModelCheckpoint(tmp_path / folder / "kept", monitor="val_loss"), SaveAll(tmp_path / folder)]
+
+    def train(folder: str, epochs: int, ckpt: Path | None = None) -> Any:
+        torch.manual_seed(0)
+        module = Regression()
+        runner = trainer(
+            max_epochs=epochs, check_val_every_n_epoch=2, enable_checkpointing=True, callbacks=make(folder)
+        )
+        runner.fit(module, loader(), loader(), ckpt_path=ckpt)
+        return module
+
+    whole = train("whole", 5)
+    train("first", 2)
+    resumed = train("resumed", 5, tmp_path / "first" / "08-epoch.ckpt")
+    assert same(weights(resumed), weights(whole))
+
+
+def test_weights_only_leaves_out_what_only_resuming_needs_and_refuses_to_resume(tmp_path: Path) -> None:
+    module = Regression()
+    runner = trainer()
+    runner.fit(module, loader())
+    runner.save_checkpoint(tmp_path / "w.ckpt", weights_only=True)
+    saved = torch.load(tmp_path / "w.ckpt", weights_only=True)
+    assert same(dict(saved["state_dict"]), weights(module))
+    assert "optimizer_states" not in saved
+    with pytest.raises(ValueError, match="holds weights but not the state of a run"):
+        trainer().fit(Regression(), loader(), ckpt_path=tmp_path / "w.ckpt")
+    twin = Regression.load_from_checkpoint(tmp_path / "w.ckpt")
+    assert same(weights(twin), weights(module))
+
+
+def test_a_checkpoint_loads_with_plain_torch_and_holds_the_keys_users_know(tmp_path: Path) -> None:
+    runner, module, _, _ = run(tmp_path, "Two", {})
+    saved = torch.load(tmp_path / "10-epoch.ckpt", weights_only=True)
+    assert {"state_dict", "optimizer_states", "lr_schedulers", "callbacks", "loops", "epoch", "global_step"} <= set(
+        saved
+    )
+    assert (saved["epoch"], saved["global_step"]) == (1, 10)
+    assert same(dict(saved["state_dict"]), weights(module))
+    assert len(saved["optimizer_states"]) == len(runner.optimizers) == 2
+
+
+def test_a_newer_format_is_refused(tmp_path: Path) -> None:
+    runner = trainer()
+    runner.fit(Regression(), loader())
+    saved = runner.dump_checkpoint()
+    saved["format"] = 99
+    torch.save(saved, tmp_path / "new.ckpt")
+    with pytest.raises(ValueError, match="format 99.*upgrade"):
+        trainer().fit(Regression(), loader(), ckpt_path=tmp_path / "new.ckpt")
+
+
+def test_another_number_of_optimizers_is_refused_with_both_numbers(tmp_path: Path) -> None:
+    class Both(Regression):
+        def configure_optimizers(self) -> Any:
+            return [torch.optim.SGD(self.parameters(), lr=0.1), torch.optim.SGD(self.parameters(), lr=0.1)]
+
+        def training_step(self, batch: Any, batch_idx: int, optimizer_idx: int) -> Any:  # type: ignore[override]
+            return self.loss(batch)
+
+    runner = trainer()
+    runner.fit(Regression(), loader())
+    runner.save_checkpoint(tmp_path / "one.ckpt")
+    with pytest.raises(ValueError, match="holds 1 optimizers, configure_optimizers made 2"):
+        trainer(max_epochs=2).fit(Both(), loader(), ckpt_path=tmp_path / "one.ckpt")
+
+
+def test_state_of_a_callback_that_is_gone_is_dropped_with_a_warning(tmp_path: Path) -> None:
+    runner = trainer(callbacks=[EarlyStopping("loss_epoch")])
+    runner.fit(Regression(), loader())
+    runner.save_checkpoint(tmp_path / "c.ckpt")
+    with pytest.warns(UserWarning, match="EarlyStopping.*dropped"):
+        trainer(max_epochs=2).fit(Regression(), loader(), ckpt_path=tmp_path / "c.ckpt")
+
+
+def test_module_hooks_add_to_a_checkpoint_and_take_from_it(tmp_path: Path) -> None:
+    class Adds(Regression):
+        taken: Any = None
+
+        def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+            checkpoint["mine"] = torch.arange(3)
+
+        def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+            self.taken = checkpoint["mine"]
+
+    runner = trainer()
+    runner.fit(Adds(), loader())
+    runner.save_checkpoint(tmp_path / "m.ckpt")
+    module: LightningModule = Adds()
+    trainer(max_epochs=2).fit(module, loader(), ckpt_path=tmp_path / "m.ckpt")
+    assert same(module.taken, torch.arange(3))
