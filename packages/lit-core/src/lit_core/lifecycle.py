@@ -35,6 +35,12 @@ class Sources:
     test: Any = None
     predict: Any = None
 
+    @property
+    def datamodule(self) -> LightningDataModule | None:
+        """A datamodule that was passed in the place of loaders."""
+        first = next((s for s in (self.train, self.val, self.test, self.predict) if s is not None), None)
+        return first if isinstance(first, LightningDataModule) else None
+
 
 def check_module(module: Any) -> LightningModule:
     """Refuse what is no module, and methods that look like hooks and are none."""

@@ -117,9 +117,9 @@ class Run:
         if isinstance(interval, int):
             if self.val_loaders and interval > self.num_batches and not across_epochs:
                 raise ValueError(
-                    f"val_check_interval={interval} is more than an epoch has ({self.num_batches} batches), so there would "
-                    "be no validation: give a smaller number, or check_val_every_n_epoch=None to count batches across "
-                    "epochs."
+                    f"val_check_interval={interval} is more than an epoch has ({self.num_batches} batches), so there "
+                    "would be no validation: give a smaller number, or check_val_every_n_epoch=None to count batches "
+                    "across epochs."
                 )
             return interval
         if interval == 1.0:

@@ -279,8 +279,8 @@ class Trainer:
         keep: bool = True,
     ) -> Any:
         """Run a stage in every process, and bring back what other processes changed."""
-        if isinstance(sources.train, LightningDataModule):
-            sources, datamodule = Sources(), sources.train
+        if sources.datamodule is not None:
+            sources, datamodule = Sources(), sources.datamodule
         self._module = module
         self._datamodule = datamodule if datamodule is not None else self._datamodule
         path = lifecycle.choose_checkpoint(stage, ckpt_path, self._callbacks, self._root)

@@ -86,12 +86,12 @@ class Collector:
                 f"self.log({name!r}, ...) was called in {self._hook} with other options than before: "
                 f"{asked} and {entry.asked}. Use one set of options per key, or two keys."
             )
-        if _is_metric(value):
+        if not isinstance(value, Tensor) and _is_metric(value):
             self._add_metric(entry, value)
-        elif not entry.options.on_epoch or reduce_fx != "mean":
+        elif not entry.weighted:
             entry.add(value, 1.0)
         else:
-            entry.add(value, batch_size if batch_size is not None else self._weight())
+            entry.add(value, self._weight() if batch_size is None else batch_size)
 
     def _weight(self) -> int:
         if self._batch_size is None:

@@ -60,11 +60,13 @@ class Entry:
         "metric",
         "metric_path",
         "options",
+        "weighted",
     )
 
     def __init__(self, key: str, options: Options) -> None:
         self.key = key
         self.options = options
+        self.weighted = options.on_epoch and options.reduce_fx == "mean"
         self.latest: Tensor | float | None = None
         self.fresh = False
         self.metric: MetricLike | None = None
