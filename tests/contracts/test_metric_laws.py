@@ -102,7 +102,7 @@ ROWS: dict[str, Row] = {
     ),
     "CatMetric": Row(lm.CatMetric, one_value, lambda v: v, ORDERED),
     "MaxMetric": Row(lm.MaxMetric, one_value, lambda v: v.max()),
-    "MeanMetric": Row(lm.MeanMetric, one_value, lambda v: np.average(v)),
+    "MeanMetric": Row(lm.MeanMetric, one_value, np.average),
     "MeanMetric(weights)": Row(lm.MeanMetric, weighted, lambda v, w: np.average(v, weights=w)),
     "MeanSquaredError": Row(lm.MeanSquaredError, values, lambda p, t: np.mean((p.numpy() - t.numpy()) ** 2)),
     "MeanSquaredError(outputs)": Row(

@@ -39,5 +39,5 @@ def test_every_public_name_exists_and_the_list_is_sorted(module: object) -> None
 
 
 def test_unknown_names_are_attribute_errors() -> None:
-    with pytest.raises(AttributeError, match="lit_metrics.*Acuracy"):
+    with pytest.raises(AttributeError, match=r"lit_metrics.*Acuracy"):
         lit_metrics.Acuracy  # noqa: B018

@@ -52,7 +52,7 @@ class States(lm.Metric):
         self.add_state("none_state", torch.zeros(2), None)
         self.add_state("cat_list", [], "cat")
         self.add_state("none_list", [], None)
-        self.add_state("half", torch.zeros(1, dtype=torch.bfloat16), "sum")
+        self.add_state("low", torch.zeros(1, dtype=torch.bfloat16), "sum")
         self.add_state("flag", torch.zeros(1, dtype=torch.bool), "max")
 
     def update(self, rank: int) -> None:
@@ -63,7 +63,7 @@ class States(lm.Metric):
         for i in range(rank):
             self.cat_list.append(torch.full((i + 1, 2), float(rank)))
             self.none_list.append(torch.full((i + 1,), rank))
-        self.half += 1
+        self.low += 1
         self.flag |= rank == 1
 
     def compute(self) -> dict[str, Any]:
@@ -86,7 +86,7 @@ def test_every_reduction_over_three_ranks_of_different_sizes(tmp_path: Path) -> 
         assert got["cat_state"].tolist() == [1, 0, 1, 1, 1, 2]
         assert [entry.tolist() for entry in got["cat_list"]] == [[[1, 1]] + [[2, 2]] * 3]
         assert [entry.tolist() for entry in got["none_list"]] == [[1], [2], [2, 2]]
-        assert got["half"].tolist() == [3]
+        assert got["low"].tolist() == [3]
         assert got["flag"].tolist() == [True]
 
 

@@ -76,7 +76,9 @@ def test_ignored_class_leaves_the_macro_average() -> None:
 @pytest.mark.parametrize("ignore_index", [-1, -100, 255])
 @pytest.mark.parametrize("average", ["micro", "macro", "weighted", "balanced"])
 @pytest.mark.parametrize("top_k", [1, 2])
-def test_ignore_index_outside_the_classes_equals_leaving_samples_out(ignore_index: int, average: Any, top_k: int) -> None:
+def test_ignore_index_outside_the_classes_equals_leaving_samples_out(
+    ignore_index: int, average: Any, top_k: int
+) -> None:
     preds, target = draw(40, 5)
     masked = target.clone()
     masked[::3] = ignore_index
@@ -288,7 +290,7 @@ def test_classes_are_real_classes() -> None:
     ],
 )
 def test_arguments_out_of_range_are_refused_at_construction(kwargs: dict[str, Any]) -> None:
-    with pytest.raises(ValueError, match="must be|name different tasks"):
+    with pytest.raises(ValueError, match=r"must be|name different tasks"):
         lm.Accuracy(**kwargs)
 
 

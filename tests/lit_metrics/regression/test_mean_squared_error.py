@@ -40,9 +40,7 @@ def test_root_of_batches_is_the_root_of_the_whole_mean() -> None:
 def test_weights_equal_numpy_average(per_element: bool, num_outputs: int) -> None:
     p, t = draw(6, 3)
     w = torch.rand(6, 3 if per_element else 1, generator=torch.Generator().manual_seed(1)).double()
-    expected = np.average(
-        ((p - t) ** 2).numpy(), weights=w.expand(6, 3).numpy(), axis=0 if num_outputs == 3 else None
-    )
+    expected = np.average(((p - t) ** 2).numpy(), weights=w.expand(6, 3).numpy(), axis=0 if num_outputs == 3 else None)
     metric = lm.MeanSquaredError(num_outputs=num_outputs)
     weights = w if per_element else w[:, 0]
     metric.update(p[:4], t[:4], weights[:4])

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import operator
 from abc import ABC
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from lit_metrics.compositional import CompositionalMetric
 
 

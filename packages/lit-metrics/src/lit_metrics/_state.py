@@ -14,6 +14,7 @@ from torch import Tensor
 StateValue: TypeAlias = Tensor | list[Tensor]
 Reduction: TypeAlias = Literal["sum", "mean", "max", "min", "cat"] | Callable[[Any], Any] | None
 
+
 def ordinary_tensors() -> AbstractContextManager[Any]:
     """Returns a context in which new tensors are ordinary ones, also inside `torch.inference_mode`."""
     return torch.inference_mode(False) if torch.is_inference_mode_enabled() else nullcontext()
@@ -59,7 +60,7 @@ class State:
         ready: False until the next update has been checked for device, sharing and sync.
     """
 
-    __slots__ = ("busy", "count", "ready", "values", "version")
+    __slots__ = ("_reading", "busy", "count", "ready", "values", "version")
 
     def __init__(self, values: dict[str, StateValue], count: int = 0) -> None:
         self.values = values
@@ -67,10 +68,23 @@ class State:
         self.version = 0
         self.busy = False
         self.ready = False
+        self._reading: tuple[int, Any] | None = None
+
+    def __getstate__(self) -> tuple[dict[str, StateValue], int]:
+        return self.values, self.count
+
+    def __setstate__(self, state: tuple[dict[str, StateValue], int]) -> None:
+        self.__init__(*state)  # type: ignore[misc]
 
     def copy(self) -> State:
         """Returns a state that shares no memory with this one, list entries apart: those are never written to."""
         return State({k: list(v) if isinstance(v, list) else v.clone() for k, v in self.values.items()}, self.count)
+
+    def reading(self, make: Callable[[], Any]) -> Any:
+        """Returns `make()`, remembered until the state changes, so that metrics that share a state read it once."""
+        if self._reading is None or self._reading[0] != self.version:
+            self._reading = (self.version, make())
+        return self._reading[1]
 
     def set(self, name: str, value: StateValue) -> None:
         """Writes one value."""

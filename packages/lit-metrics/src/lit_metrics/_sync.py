@@ -1,9 +1,9 @@
 """Synchronisation across processes; the only file that knows `torch.distributed`.
 
-All states of all metrics travel together, whatever their number: one fixed-size header, one padded gather of bytes in which
-every tensor carries its own dtype and shape, and, for large integer counts only, one all-reduce. A process without data sends
-what it has; nothing waits at a barrier. The reductions run locally, in the order of the ranks, so that every process gets the
-same bits.
+All states of all metrics travel together, whatever their number: one fixed-size header, one padded gather of bytes in
+which every tensor carries its own dtype and shape, and, for large integer counts only, one all-reduce. A process
+without data sends what it has; nothing waits at a barrier. The reductions run locally, in the order of the ranks, so
+that every process gets the same bits.
 """
 
 from __future__ import annotations
@@ -13,13 +13,14 @@ import math
 import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from lit_metrics._state import Reduction, StateValue
+if TYPE_CHECKING:
+    from lit_metrics._state import Reduction, StateValue
 
 GatherFn = Callable[..., list[Tensor]]
 
@@ -96,7 +97,9 @@ def sync_states(bundles: Sequence[Bundle], group: Any = None, gather: GatherFn |
 
 
 def _fingerprint(bundles: Sequence[Bundle]) -> int:
-    text = repr([[(isinstance(v, list), r if isinstance(r, str) else callable(r)) for v, r in b.entries] for b in bundles])
+    text = repr(
+        [[(isinstance(v, list), r if isinstance(r, str) else callable(r)) for v, r in b.entries] for b in bundles]
+    )
     return zlib.crc32(text.encode())
 
 

@@ -18,11 +18,12 @@ if TYPE_CHECKING:
 class CompositionalMetric(Metric):
     """`operator(metric_a, metric_b)`, as written by `metric_a + metric_b` and its like.
 
-    A metric that appears several times in one expression is updated once. The operands stay ordinary metrics: they keep their
-    own state, and each is synchronised across processes by its own rules.
+    A metric that appears several times in one expression is updated once. The operands stay ordinary metrics: they
+    keep their own state, and each is synchronised across processes by its own rules.
 
     Args:
-        operator: Function of one or two values; a named function (such as those of the module `operator`) can be pickled.
+        operator: Function of one or two values; a named function (such as those of the module `operator`) can be
+            pickled.
         metric_a: Metric, tensor or number.
         metric_b: Metric, tensor, number or index; `None` for an operator of one value.
 

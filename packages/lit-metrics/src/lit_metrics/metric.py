@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import inspect
 from abc import abstractmethod
-from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -29,6 +28,8 @@ from lit_metrics._state import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
     from typing_extensions import Self
 
 COUNT_KEY = "_update_count"
@@ -37,10 +38,10 @@ COUNT_KEY = "_update_count"
 class Metric(nn.Module, Arithmetic):
     """Base of every metric: declare states, say how a batch changes them and what value they give.
 
-    A subclass calls `add_state` in `__init__` and implements `update` and `compute`; it gets `forward` (value of this batch
-    while accumulating), `reset`, merging, synchronisation across processes, checkpoints, pickling, device care and
-    arithmetic. A metric is an `nn.Module`, so it nests in modules and moves with them; its states are plain attributes, not
-    buffers, and `.half()` and its like leave their dtype alone.
+    A subclass calls `add_state` in `__init__` and implements `update` and `compute`; it gets `forward` (value of this
+    batch while accumulating), `reset`, merging, synchronisation across processes, checkpoints, pickling, device care
+    and arithmetic. A metric is an `nn.Module`, so it nests in modules and moves with them; its states are plain
+    attributes, not buffers, and `.half()` and its like leave their dtype alone.
 
     `update` runs without autograd, ignores an empty batch, and changes nothing if it raises. `compute` never resets.
 
@@ -51,8 +52,8 @@ class Metric(nn.Module, Arithmetic):
         sync_on_compute: Whether `compute` gives the value of all processes.
         compute_on_cpu: Whether list states are kept in host memory.
         compute_with_cache: Whether `compute` remembers its value until the state changes.
-        dist_sync_fn: Own gather function, `fn(tensor, group=...) -> list of tensors by rank`; `None` packs everything into at
-            most three collectives.
+        dist_sync_fn: Own gather function, `fn(tensor, group=...) -> list of tensors by rank`; `None` packs everything
+            into at most three collectives.
         distributed_available_fn: Says whether there are other processes; `None` asks `torch.distributed`.
 
     Example:
@@ -80,7 +81,7 @@ class Metric(nn.Module, Arithmetic):
     full_state_update: bool | None = None
     """True says that `update` reads earlier state, so that `forward` may not compute the batch alone and merge it."""
     pure_update: ClassVar[bool] = False
-    """True promises that `update` touches state only by one call of `accumulate`; saves a copy of the state per update."""
+    """True promises that `update` touches state by one call of `accumulate` only; saves a copy of the state."""
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -118,16 +119,15 @@ class Metric(nn.Module, Arithmetic):
         self._mergeable: bool = True
         self._warned = False
 
-    def add_state(
-        self, name: str, default: Any, dist_reduce_fx: Reduction = None, persistent: bool = False
-    ) -> None:
+    def add_state(self, name: str, default: Any, dist_reduce_fx: Reduction = None, persistent: bool = False) -> None:
         """Declares a state, readable and writable as `self.<name>`.
 
         Args:
             name: Python identifier that is no attribute yet.
             default: Value of "no data yet": a tensor (copied), or an empty list to which `update` appends tensors.
-            dist_reduce_fx: How two values become one: `"sum"`, `"max"`, `"min"`, `"cat"`, `"mean"` (weighted by the number of
-                updates), a function of the stacked values of all processes, or `None` (values of all processes, stacked).
+            dist_reduce_fx: How two values become one: `"sum"`, `"max"`, `"min"`, `"cat"`, `"mean"` (weighted by the
+                number of updates), a function of the stacked values of all processes, or `None` (values of all
+                processes, stacked).
             persistent: Whether `state_dict` holds it.
 
         Raises:
@@ -137,7 +137,9 @@ class Metric(nn.Module, Arithmetic):
             raise ValueError(f"add_state needs a new Python identifier as name, got {name!r}")
         if isinstance(default, list):
             if default:
-                raise ValueError(f"the default of list state {name!r} must be an empty list, got {len(default)} entries")
+                raise ValueError(
+                    f"the default of list state {name!r} must be an empty list, got {len(default)} entries"
+                )
             default = []
         elif isinstance(default, Tensor):
             default = default.detach().clone()

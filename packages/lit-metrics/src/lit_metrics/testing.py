@@ -1,7 +1,7 @@
 """The conformance kit: laws that every metric obeys, run on anybody's metric.
 
-`check_metric` feeds a metric the same data in different ways and compares what must be equal. It needs no test framework;
-each broken law is an `AssertionError` that names the law.
+`check_metric` feeds a metric the same data in different ways and compares what must be equal. It needs no test
+framework; each broken law is an `AssertionError` that names the law.
 """
 
 from __future__ import annotations
@@ -9,16 +9,18 @@ from __future__ import annotations
 import copy
 import pickle
 import warnings
-from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from lit_metrics.metric import Metric
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from lit_metrics.metric import Metric
 
 Batch: TypeAlias = tuple[Any, ...]
 
@@ -39,8 +41,8 @@ def check_metric(
 
     Args:
         make_metric: Makes a new metric; called many times.
-        inputs: At least two batches, each a tuple of positional arguments of `update`: tensors with samples in the first
-            dimension, or Python numbers.
+        inputs: At least two batches, each a tuple of positional arguments of `update`: tensors with samples in the
+            first dimension, or Python numbers.
         reference: Called with the concatenated arguments; returns the expected value.
         order_matters: Whether the value may depend on the order of samples.
         dtypes: Floating-point types that inputs are converted to; each must give the value of the rounded inputs.
@@ -152,7 +154,9 @@ def _permutation(case: _Case) -> None:
     if case.order_matters or not case.num_samples:
         return
     order = torch.randperm(case.num_samples, generator=torch.Generator().manual_seed(0))
-    _assert_same(case.value([_select(case.whole, order)]), case.value([case.whole]), case.rtol, "samples in another order")
+    _assert_same(
+        case.value([_select(case.whole, order)]), case.value([case.whole]), case.rtol, "samples in another order"
+    )
 
 
 def _identity(case: _Case) -> None:

@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 class Accuracy(StatScoresMetric):
     """Share of predictions that equal their target, for any task; averages `"micro"` unless told otherwise.
 
-    Without `task` the first batch decides, where that is unambiguous: float scores `(N, C)` are multiclass, float scores
-    of the target's shape are binary `(N,)` or multilabel `(N, L)`, integer labels are multiclass. Later batches must
-    agree.
+    Without `task` the first batch decides, where that is unambiguous: float scores `(N, C)` are multiclass, float
+    scores of the target's shape are binary `(N,)` or multilabel `(N, L)`, integer labels are multiclass. Later batches
+    must agree.
 
     See `lit_metrics.functional.binary_accuracy`, `multiclass_accuracy` and `multilabel_accuracy` for shapes, averages
     and errors, and `StatScoresMetric` for the arguments. The value is float64 in [0, 1]; nan where nothing was counted.

@@ -28,8 +28,8 @@ class StatScoresMetric(Metric):
     """Counts predictions and targets per class; subclasses say what value the counts give.
 
     Args:
-        task: `"binary"`, `"multiclass"`, `"multilabel"`, or `None`: told by `num_classes` or `num_labels`, else inferred
-            once from the first batch.
+        task: `"binary"`, `"multiclass"`, `"multilabel"`, or `None`: told by `num_classes` or `num_labels`, else
+            inferred once from the first batch.
         threshold: Binary and multilabel scores above it count as 1.
         num_classes: Number of classes of a multiclass task.
         num_labels: Number of labels of a multilabel task.
@@ -136,7 +136,7 @@ class StatScoresMetric(Metric):
         config = self.config
         if config is None:
             return torch.tensor(torch.nan, dtype=torch.float64, device=self.device)
-        return self.value(StatScores(config, self._all_counts(config)))
+        return self.value(self.store.reading(lambda: StatScores(config, self._all_counts(config))))
 
     def check_state(self) -> None:
         """Raises for invalid labels and scores that an accelerator counted."""

@@ -145,8 +145,9 @@ def multiclass_accuracy(
         preds: `(N, C, ...)` scores in any scale, or `(N, ...)` labels.
         target: `(N, ...)` labels.
         num_classes: Number of classes C; not needed for `average="micro"`.
-        average: `"micro"` counts all alike; `"macro"` is the mean over classes that were predicted or true; `"balanced"`
-            the mean over classes that were true; `"weighted"` weights by support; `"none"` gives one value per class.
+        average: `"micro"` counts all alike; `"macro"` is the mean over classes that were predicted or true;
+            `"balanced"` the mean over classes that were true; `"weighted"` weights by support; `"none"` gives one
+            value per class.
         top_k: A prediction is right if the target is among the `top_k` best scores; ties go to the lower index.
         multidim_average: `"global"` for one value, `"samplewise"` for one per sample, `(N,)`.
         ignore_index: Targets of this value are left out; if it is a class, averages leave the class out too.

@@ -1,12 +1,12 @@
 """The one engine of threshold-based classification: how often each class was predicted, was true, and both.
 
-Binary, multiclass and multilabel tasks count into one tensor, and accuracy, precision, recall, F-scores and their like are
-different readings of it. Two layouts exist:
+Binary, multiclass and multilabel tasks count into one tensor, and accuracy, precision, recall, F-scores and their like
+are different readings of it. Two layouts exist:
 
 * matrix `(..., K + 2, K)`: a confusion matrix, rows are targets; row `K` counts invalid targets, row `K + 1` invalid
   predictions. Multilabel keeps one 2 x 2 matrix per label.
-* counts `(..., 3, K + 1)`: hits, predictions and targets per class; column `K` counts the invalid. For many classes, for one
-  value per sample, and (with K = 1) for accuracy over an unknown number of classes.
+* counts `(..., 3, K + 1)`: hits, predictions and targets per class; column `K` counts the invalid. For many classes,
+  for one value per sample, and (with K = 1) for accuracy over an unknown number of classes.
 
 Shape suffixes: N samples or elements, K classes, L labels, G groups (labels, and samples for samplewise averages).
 """
@@ -43,7 +43,8 @@ class StatScoresConfig:
         task: `"binary"`, `"multiclass"` or `"multilabel"`.
         num_classes: Classes, or labels for multilabel; `None` only for multiclass counts that need no classes.
         threshold: Binary and multilabel scores above it are positive; in probability, also with `logits`.
-        top_k: A multiclass prediction is a hit if the target is among the `top_k` best scores (ties: lower index first).
+        top_k: A multiclass prediction is a hit if the target is among the `top_k` best scores (ties: lower index
+            first).
         ignore_index: Elements with this target are left out; any integer.
         samplewise: One result per sample instead of one for all.
         logits: Whether binary and multilabel scores are logits; never guessed from the values.
@@ -417,15 +418,15 @@ class StatScores:
 def average_ratio(scores: StatScores, num: Tensor, den: Tensor, average: Average) -> Tensor:
     """Returns `num / den` averaged over classes (last dimension), in float64.
 
-    A class that was neither predicted nor true is nan and left out of means, and so is a label without any element. Other
-    classes with an empty denominator count 0.
+    A class that was neither predicted nor true is nan and left out of means, and so is a label without any element.
+    Other classes with an empty denominator count 0.
 
     Args:
         scores: Where the ratios come from.
         num: Numerator per class; 0 wherever the denominator is.
         den: Denominator per class.
-        average: `"micro"` divides sums; `"macro"` is the mean over classes; `"weighted"` weights by support; `"balanced"`
-            is the mean over classes with support; `"none"` or `None` gives one value per class.
+        average: `"micro"` divides sums; `"macro"` is the mean over classes; `"weighted"` weights by support;
+            `"balanced"` is the mean over classes with support; `"none"` or `None` gives one value per class.
     """
     keep = None
     if scores.dropped is not None:
