@@ -191,14 +191,17 @@ class MetricCollection(nn.Module):
     def _update_group(self, group: list[Metric], args: tuple[Any, ...], kwargs: dict[str, Any]) -> State:
         """Runs the kernel once, merges its result into every distinct state of the group, and returns it."""
         leader = group[0]
-        batch = leader.batch_state(*args, **leader.filter_kwargs(kwargs))
-        apart = [metric for metric in group if metric.store is not leader.store]
-        if apart and not leader.update_called:
-            for metric in apart:
-                if not metric.update_called:
-                    metric.share_store(leader)
-        merge_into(leader.store, batch, leader.specs)
-        for store in {id(m.store): m.store for m in apart if m.store is not leader.store}.values():
+        batch = leader.batch_state(*args, **(leader.filter_kwargs(kwargs) if kwargs else {}))
+        shared = leader.store
+        apart = [metric for metric in group[1:] if metric.store is not shared]
+        others = {}
+        for metric in apart:
+            if leader.update_called or metric.update_called:
+                others[id(metric.store)] = metric.store
+            else:
+                metric.share_store(leader)
+        merge_into(shared, batch, leader.specs)
+        for store in others.values():
             merge_into(store, batch, leader.specs)
         return batch
 
