@@ -4,7 +4,8 @@ import json
 import math
 import os
 import warnings
-from dataclasses import asdict, dataclass, field, fields
+from collections.abc import Container
+from dataclasses import asdict, dataclass, field, fields, replace
 from os import PathLike
 from typing import Any
 
@@ -60,6 +61,10 @@ class Index:
         entries = [Entry.of(entry) for entry in plain["checkpoints"]]
         return cls(plain.get("monitor"), plain.get("mode", "min"), plain.get("best"), plain.get("last"), entries)
 
+    def present(self, files: Container[str]) -> "Index":
+        """The same without the checkpoints whose file is not among ``files``."""
+        return replace(self, checkpoints=[entry for entry in self.checkpoints if entry.file in files])
+
 
 def read_index(storage: Storage, folder: str) -> Index | None:
     """The index of ``folder`` without the entries whose file is gone; ``None`` if there is none that can be read."""
@@ -75,9 +80,7 @@ def read_index(storage: Storage, folder: str) -> Index | None:
             stacklevel=2,
         )
         return None
-    there = storage.names(folder)
-    index.checkpoints = [entry for entry in index.checkpoints if entry.file in there]
-    return index
+    return index.present(storage.names(folder))
 
 
 def write_index(storage: Storage, folder: str, index: Index) -> None:

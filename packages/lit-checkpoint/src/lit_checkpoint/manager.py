@@ -171,10 +171,7 @@ class CheckpointManager:
 
     def load_state_dict(self, state: State) -> None:
         """Add what an earlier manager knew, as far as the files are in this manager's folder."""
-        index = Index.of(state)
-        there = self._storage.names(self._folder)
-        index.checkpoints = [entry for entry in index.checkpoints if entry.file in there]
-        self._adopt(index, "the saved state")
+        self._adopt(Index.of(state).present(self._storage.names(self._folder)), "the saved state")
 
     def _adopt(self, index: Index | None, source: str) -> None:
         if index is None or not index.checkpoints:

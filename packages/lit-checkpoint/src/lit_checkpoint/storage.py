@@ -87,8 +87,8 @@ def locate(path: str | PathLike[str]) -> tuple[Storage, str]:
     """The storage that ``path`` names, and the path as that storage wants it (local paths lose ``file://``).
 
     Example:
-        >>> locate("file:///tmp/model.ckpt")[1]
-        '/tmp/model.ckpt'
+        >>> locate("file:///runs/model.ckpt")[1]
+        '/runs/model.ckpt'
         >>> locate("memory://runs/model.ckpt")[1]
         'memory://runs/model.ckpt'
     """

@@ -104,7 +104,7 @@ class TensorBoardLogger(Logger):
                 from torch.utils.tensorboard import SummaryWriter
             except ModuleNotFoundError as error:
                 raise ModuleNotFoundError(
-                    "logger.experiment is torch.utils.tensorboard.SummaryWriter, which needs torch: pip install torch. "
+                    "logger.experiment is torch.utils.tensorboard.SummaryWriter: install the extra lit-loggers[torch]. "
                     "Metrics and hyperparameters are logged without it."
                 ) from error
             self._close_events()

@@ -1,0 +1,158 @@
+"""Laws that every callback keeps. A new one adds a row to ``TABLE``."""
+
+import copy
+import io
+import pickle
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+from torch.utils.data import DataLoader, TensorDataset
+
+from lit_checkpoint import load, save
+from lit_core import Callback, EarlyStopping, LightningModule, ModelCheckpoint, ProgressBar, Trainer
+from lit_core.hooks import PHASES
+
+TABLE: dict[str, Callable[[], Callback]] = {
+    "early stopping": lambda: EarlyStopping("val_loss", patience=100),
+    "model checkpoint": lambda: ModelCheckpoint(),
+    "model checkpoint, best of a quantity": lambda: ModelCheckpoint(monitor="val_loss", save_top_k=2),
+    "model checkpoint, every so many steps": lambda: ModelCheckpoint(every_n_train_steps=3),
+    "progress bar": lambda: ProgressBar(refresh_s=0.0, line_s=0.0, stream=io.StringIO()),
+}
+
+
+class Model(LightningModule):
+    def __init__(self) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(nn.Linear(3, 8), nn.Dropout(0.5), nn.Linear(8, 1))
+
+    def forward(self, x):
+        return self.layers(x)
+
+    def loss(self, batch):
+        return nn.functional.mse_loss(self(batch[0]), batch[1])
+
+    def training_step(self, batch, batch_idx):
+        loss = self.loss(batch)
+        self.log("loss", loss, prog_bar=True)
+        return loss
+
+    def validation_step(self, batch, batch_idx):
+        self.log("val_loss", self.loss(batch))
+
+    def test_step(self, batch, batch_idx):
+        self.log("test_loss", self.loss(batch))
+
+    def configure_optimizers(self):
+        return torch.optim.Adam(self.parameters(), lr=0.01)
+
+
+@pytest.fixture(params=TABLE.values(), ids=TABLE.keys())
+def make(request: pytest.FixtureRequest) -> Callable[[], Callback]:
+    return request.param
+
+
+@pytest.fixture
+def loader() -> DataLoader:
+    x = torch.randn(24, 3, generator=torch.Generator().manual_seed(0))
+    return DataLoader(TensorDataset(x, x.sum(1, keepdim=True)), batch_size=4, shuffle=True)
+
+
+def trainer(folder: Path, callbacks: list[Callback], max_epochs: int = 2) -> Trainer:
+    keeps = any(isinstance(c, ModelCheckpoint) for c in callbacks)
+    return Trainer(
+        max_epochs=max_epochs,
+        accelerator="cpu",
+        logger=False,
+        enable_checkpointing=keeps,
+        enable_progress_bar=any(isinstance(c, ProgressBar) for c in callbacks),
+        default_root_dir=folder,
+        callbacks=callbacks,
+    )
+
+
+def fit(folder: Path, callbacks: list[Callback], loader: DataLoader, **options) -> tuple[Trainer, Model]:
+    torch.manual_seed(1)
+    run, model = trainer(folder, callbacks, **options), Model()
+    run.fit(model, loader, loader)
+    return run, model
+
+
+def test_it_says_when_it_runs(make):
+    assert make().phase in PHASES
+
+
+def test_training_is_the_same_with_it_as_without(make, loader, tmp_path):
+    _, with_it = fit(tmp_path, [make()], loader)
+    _, without = fit(tmp_path, [], loader)
+    for (name, a), b in zip(with_it.named_parameters(), without.parameters(), strict=True):
+        assert torch.equal(a, b), name
+
+
+def test_it_pickles_and_copies_before_and_after_training(make, loader, tmp_path):
+    callback = make()
+    if isinstance(callback, ProgressBar):
+        callback = ProgressBar(refresh_s=0.0)  # a stream is the user's, and streams do not pickle
+    assert type(pickle.loads(pickle.dumps(callback))) is type(callback)
+    fit(tmp_path, [callback], loader)
+    assert pickle.loads(pickle.dumps(callback)).state_dict() == callback.state_dict()
+    assert copy.deepcopy(callback).state_dict() == callback.state_dict()
+
+
+def test_its_state_is_plain_and_comes_back(make, loader, tmp_path):
+    callback = make()
+    fit(tmp_path, [callback], loader)
+    save({"callback": callback.state_dict()}, tmp_path / "state.ckpt")
+    state = load(tmp_path / "state.ckpt")["callback"]
+    fresh = make()
+    fresh.load_state_dict(state)
+    for name, value in fresh.state_dict().items():
+        if name != "manager":  # a manager exists in a run only
+            assert value == state[name], name
+
+
+def test_two_of_different_settings_can_be_told_apart():
+    keys = [factory().state_key for factory in TABLE.values()]
+    assert len(set(keys)) == len(keys)
+
+
+def test_a_resumed_run_has_the_state_of_an_uninterrupted_one(make, loader, tmp_path):
+    whole = make()
+    run, _ = fit(tmp_path / "whole", [whole], loader, max_epochs=4)
+    expected = run.callback_metrics["val_loss"]
+
+    first = make()
+    half, _ = fit(tmp_path / "half", [first], loader, max_epochs=2)
+    half.save_checkpoint(tmp_path / "half.ckpt")
+    second = make()
+    rest = trainer(tmp_path / "half", [second], max_epochs=4)
+    rest.fit(Model(), loader, loader, ckpt_path=tmp_path / "half.ckpt")
+
+    assert rest.callback_metrics["val_loss"] == expected
+    paths = ("best_model_path", "last_model_path", "best_k_models", "manager")
+    for name, value in second.state_dict().items():
+        if name not in paths:
+            assert value == whole.state_dict()[name], name
+
+
+@pytest.mark.parametrize("stage", ["validate", "test", "predict"])
+def test_it_lets_every_stage_run_alone(make, loader, tmp_path, stage):
+    run = trainer(tmp_path, [make()])
+    assert getattr(run, stage)(Model(), loader)
+
+
+def test_after_an_exception_it_can_be_used_again(make, loader, tmp_path):
+    class Broken(Model):
+        def training_step(self, batch, batch_idx):
+            if batch_idx == 2:
+                raise ArithmeticError("broken")
+            return super().training_step(batch, batch_idx)
+
+    callback = make()
+    with pytest.raises(ArithmeticError, match="broken"):
+        trainer(tmp_path, [callback]).fit(Broken(), loader, loader)
+    run, _ = fit(tmp_path, [callback], loader)
+    assert run.current_epoch == 2
