@@ -50,7 +50,7 @@ def test_without_a_trainer_the_properties_say_where_it_is() -> None:
 
 
 def test_without_a_trainer_asking_for_it_says_what_to_do() -> None:
-    with pytest.raises(RuntimeError, match="Regression is not run by a Trainer: pass it to Trainer.fit"):
+    with pytest.raises(RuntimeError, match=r"Regression is not run by a Trainer: pass it to Trainer\.fit"):
         _ = Regression().trainer
     with pytest.raises(RuntimeError, match="Regression is not run by a Trainer"):
         Regression().optimizers()
@@ -128,9 +128,9 @@ def test_optimizers_and_schedulers_are_one_or_a_list() -> None:
             made = [torch.optim.SGD(self.parameters(), lr=0.1) for _ in range(self.number)]
             return made, [torch.optim.lr_scheduler.StepLR(o, 1) for o in made if self.number > 1]
 
-    with pytest.warns(UserWarning, match="lr_scheduler.step"):  # torch: nothing stepped
-        module = Mine()
-        module.number = 2
+    module = Mine()
+    module.number = 2
+    with pytest.warns(UserWarning, match=r"lr_scheduler\.step"):  # torch: nothing stepped
         fitted(module)
     assert [o.name for o in seen["optimizers"]] == ["optimizer_0", "optimizer_1"]
     assert len(seen["schedulers"]) == 2

@@ -65,7 +65,7 @@ def dump(run: Run, callbacks: Sequence[Callback], *, seed: int, weights_only: bo
 
 
 def _open_gradients(run: Run) -> dict[str, Any]:
-    """Gradients of an accumulation group that this safe point cuts in two; all there are, where the user makes groups."""
+    """Gradients of an accumulation group that this safe point cuts in two; all, where the user makes the groups."""
     by_hand = not run.automatic_optimization or any(
         overrides(run.module, name, LightningModule) for name in ("optimizer_step", "optimizer_zero_grad")
     )

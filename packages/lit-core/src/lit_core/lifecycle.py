@@ -22,8 +22,15 @@ from lit_core.datamodule import LightningDataModule
 from lit_core.hooks import check_hook_names, overrides
 from lit_core.module import LightningModule
 from lit_core.optimizers import LightningOptimizer, parse_optimizers
-from lit_core.run import Run, StopSignal
+from lit_core.run import Run, Stage, StopSignal
 from lit_loggers import Logger
+
+_NEEDED = {
+    "fit": ("training_step", "configure_optimizers"),
+    "validate": ("validation_step",),
+    "test": ("test_step",),
+    "predict": (),
+}
 
 
 @dataclass
@@ -53,11 +60,11 @@ def check_module(module: Any) -> LightningModule:
     return module
 
 
-def check_fit(module: LightningModule) -> None:
-    """Refuse to fit a module that does not say how."""
-    for name in ("training_step", "configure_optimizers"):
+def check_written(module: LightningModule, stage: Stage) -> None:
+    """Refuse a stage for which the module does not say what to do."""
+    for name in _NEEDED[stage]:
         if not overrides(module, name, LightningModule):
-            raise TypeError(f"{type(module).__name__} has no {name}, so it cannot be fitted: write it.")
+            raise TypeError(f"{type(module).__name__} has no {name}, which Trainer.{stage} needs: write it.")
 
 
 def order_seed() -> int:

@@ -1,6 +1,7 @@
 """Trainer: runs a LightningModule on the hardware at hand."""
 
 import atexit
+import math
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from os import PathLike
@@ -156,7 +157,7 @@ class Trainer:
             datamodule: where data comes from instead.
             ckpt_path: go on exactly from there: a path, ``"last"`` or ``"best"``.
         """
-        lifecycle.check_fit(lifecycle.check_module(model))
+        lifecycle.check_written(lifecycle.check_module(model), "fit")
         self._start("fit", model, Sources(train=train_dataloaders, val=val_dataloaders), datamodule, ckpt_path)
 
     def validate(
@@ -255,6 +256,7 @@ class Trainer:
         datamodule: LightningDataModule | None,
     ) -> list[dict[str, float]]:
         module = self._module_or(model)
+        lifecycle.check_written(module, stage)
         results: list[dict[str, float]] = self._start(stage, module, sources, datamodule, ckpt_path)
         if verbose:
             for index, values in enumerate(results):
@@ -451,8 +453,9 @@ class Trainer:
     @property
     def estimated_stepping_batches(self) -> float:
         """Updates that the whole training will make, for schedulers made in ``configure_optimizers``."""
-        per_epoch = -(-self.num_training_batches // self._config.accumulate_grad_batches)
-        return min(per_epoch * self._config.last_epoch, self._config.last_step)
+        config, batches = self._config, self.num_training_batches
+        per_epoch = batches if batches == math.inf else -(-batches // config.accumulate_grad_batches)
+        return min(per_epoch * config.last_epoch if per_epoch else 0, config.last_step)
 
     @property
     def is_last_batch(self) -> bool:
