@@ -17,7 +17,7 @@ from lit_core.hooks import PHASES
 
 TABLE: dict[str, Callable[[], Callback]] = {
     "early stopping": lambda: EarlyStopping("val_loss", patience=100),
-    "model checkpoint": lambda: ModelCheckpoint(),
+    "model checkpoint": ModelCheckpoint,
     "model checkpoint, best of a quantity": lambda: ModelCheckpoint(monitor="val_loss", save_top_k=2),
     "model checkpoint, every so many steps": lambda: ModelCheckpoint(every_n_train_steps=3),
     "progress bar": lambda: ProgressBar(refresh_s=0.0, line_s=0.0, stream=io.StringIO()),

@@ -159,7 +159,7 @@ def test_a_newer_format_is_refused(tmp_path: Path) -> None:
     saved = runner.dump_checkpoint()
     saved["format"] = 99
     torch.save(saved, tmp_path / "new.ckpt")
-    with pytest.raises(ValueError, match="format 99.*upgrade"):
+    with pytest.raises(ValueError, match=r"format 99.*upgrade"):
         trainer().fit(Regression(), loader(), ckpt_path=tmp_path / "new.ckpt")
 
 

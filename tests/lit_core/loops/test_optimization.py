@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 import torch
+from tests.lit_core.tiny import Regression, loader, network, same, samples, trainer, weights
 from torch import nn
 
 from lit_core import LightningModule
-from tests.lit_core.tiny import Regression, loader, network, same, samples, trainer, weights
 
 
 class Two(LightningModule):
@@ -97,7 +97,7 @@ def test_a_frequency_for_only_one_optimizer_is_refused() -> None:
 
 
 def test_frequencies_with_accumulation_are_refused_as_groups_and_turns_would_cut_each_other() -> None:
-    with pytest.raises(ValueError, match="accumulate_grad_batches=2.*frequency"):
+    with pytest.raises(ValueError, match=r"accumulate_grad_batches=2.*frequency"):
         trainer(accumulate_grad_batches=2).fit(Two((1, 1)), loader())
 
 
@@ -236,9 +236,7 @@ def test_own_backward_zero_grad_and_clipping_are_used() -> None:
     module = Own()
     plain = copy.deepcopy(module.net)
     trainer(gradient_clip_val=0.7, gradient_clip_algorithm="value").fit(module, loader(4, 2))
-    assert calls == [
-        x for i in (0, 1) for x in (("zero", 0, i, 0), "backward", ("clip", 0.7, "value"))
-    ]
+    assert calls == [x for i in (0, 1) for x in (("zero", 0, i, 0), "backward", ("clip", 0.7, "value"))]
     optimizer = torch.optim.SGD(plain.parameters(), lr=0.1)
     x, y, _ = samples(4).tensors
     for i in (0, 2):

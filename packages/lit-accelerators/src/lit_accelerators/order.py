@@ -4,8 +4,9 @@ The order of an epoch is a pure function of ``(seed, epoch)``; nothing is drawn 
 on the number of workers. One cursor, counted in samples over all ranks, says how far the epoch has come, so a run can
 continue anywhere in O(1) and with another number of ranks.
 
-A global batch is ``batch_size * world_size`` consecutive samples of the order; rank ``r`` takes every ``world_size``-th of
-them beginning with the ``r``-th. All ranks together visit each sample exactly once, whatever the sizes.
+A global batch is ``batch_size * world_size`` consecutive samples of the order; rank ``r`` takes every
+``world_size``-th of them beginning with the ``r``-th. All ranks together visit each sample exactly once, whatever the
+sizes.
 """
 
 from collections.abc import Iterator, Sized
@@ -159,7 +160,8 @@ class BatchOrder(Sampler[list[int]]):
     def weight(self, index: int) -> float:
         """Factor for the mean loss of the ``index``-th batch so that the mean over ranks is the mean over samples.
 
-        1.0 for full batches. In a last global batch of ``m`` samples of which this rank has ``n``: ``n * world_size / m``.
+        1.0 for full batches; in a last global batch of ``m`` samples of which this rank has ``n``,
+        ``n * world_size / m``.
         """
         left = self.num_samples - self.start - index * self.global_batch_size
         if left >= self.global_batch_size:

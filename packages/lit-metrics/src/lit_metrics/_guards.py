@@ -38,7 +38,7 @@ def guard_update(fn: Callable[..., Any]) -> Callable[..., None]:
         grad = torch.is_grad_enabled()
         if grad:
             torch.set_grad_enabled(False)
-        state.busy = True
+        state.begin()
         try:
             fn(self, *args, **kwargs)
         except BaseException:
@@ -46,15 +46,14 @@ def guard_update(fn: Callable[..., Any]) -> Callable[..., None]:
                 state.restore(backup)
             raise
         finally:
-            state.busy = False
+            state.end()
             if grad:
                 torch.set_grad_enabled(True)
         if backup is not None:
             state.own(backup)
         if self.compute_on_cpu:
             state.lists_to_cpu()
-        state.count += 1
-        state.version += 1
+        state.advance()
 
     return update
 
@@ -73,12 +72,12 @@ def guard_compute(fn: Callable[..., Any]) -> Callable[..., Any]:
             return copy_out(self._cache[1])
         with self.sync_context(should_sync=should_sync, should_unsync=should_sync):
             current: State = self._store
-            current.busy = True
+            current.begin()
             try:
                 self.check_state()
                 value = fn(self)
             finally:
-                current.busy = False
+                current.end()
             if not self._warned and _is_undefined(value):
                 self.__dict__["_warned"] = True
                 reason = "the data seen leave it undefined" if current.count else "no data was seen"

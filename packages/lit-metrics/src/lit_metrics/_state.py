@@ -86,6 +86,27 @@ class State:
             self._reading = (self.version, make())
         return self._reading[1]
 
+    def begin(self) -> None:
+        """An `update` or `compute` starts to work on it."""
+        self.busy = True
+
+    def end(self) -> None:
+        """It is done, or failed."""
+        self.busy = False
+
+    def advance(self, updates: int = 1) -> None:
+        """Counts updates that went in."""
+        self.count += updates
+        self.version += 1
+
+    def mark_ready(self, ready: bool) -> None:
+        """Says whether the next update may skip the checks of device, sharing and sync."""
+        self.ready = ready
+
+    def complete(self, identity: dict[str, StateValue]) -> None:
+        """Gives the states that nobody wrote their identity value."""
+        self.values = identity | self.values
+
     def set(self, name: str, value: StateValue) -> None:
         """Writes one value."""
         self.values[name] = value
@@ -198,8 +219,7 @@ def merge_into(mine: State, theirs: State, specs: Mapping[str, StateSpec]) -> No
     with ordinary_tensors():
         for name, spec in specs.items():
             values[name] = merge_value(spec.reduce, values[name], theirs.values[name], counts)
-    mine.count += theirs.count
-    mine.version += 1
+    mine.advance(theirs.count)
 
 
 def copy_out(value: Any) -> Any:

@@ -208,14 +208,14 @@ class Metric(nn.Module, Arithmetic):
         if not current.ready:
             current = self._prepare(args, kwargs, writes=False)
         batch = State({} if self.pure_update else self._fresh_values())
-        batch.ready = True
+        batch.mark_ready(True)
         self.__dict__["_store"] = batch
         try:
             self.update(*args, **kwargs)
         finally:
             self.__dict__["_store"] = current
         if len(batch.values) < len(self._specs):
-            batch.values = self._fresh_values() | batch.values
+            batch.complete(self._fresh_values())
         return batch
 
     def value_of(self, state: State) -> Any:
@@ -226,10 +226,10 @@ class Metric(nn.Module, Arithmetic):
             if self.dist_sync_on_step:
                 self.__dict__["_unsynced"] = None
                 self.sync()
-            self._store.busy = True
+            self._store.begin()
             return self.compute()
         finally:
-            self._store.busy = False
+            self._store.end()
             self.__dict__["_store"], self.__dict__["_unsynced"] = current, unsynced
 
     def merge_state(self, other: Metric | State | Mapping[str, StateValue]) -> None:
@@ -308,7 +308,7 @@ class Metric(nn.Module, Arithmetic):
         self._move(owner.device)
         for metric in (self, owner):
             metric.__dict__.update(_store=owner.store, _shares_store=True)
-        self._store.ready = False
+        self._store.mark_ready(False)
 
     def _own_store(self) -> State:
         self.__dict__.update(_store=self._store.copy(), _shares_store=False)
@@ -330,7 +330,7 @@ class Metric(nn.Module, Arithmetic):
                     if value.device != self._device:
                         self._move(value.device)
                     break
-        state.ready = not self._shares_store
+        state.mark_ready(not self._shares_store)
         return state
 
     def sync(

@@ -101,7 +101,7 @@ class StatScoresMetric(Metric):
     @property
     def config(self) -> StatScoresConfig | None:
         """How batches are counted; `None` as long as the task is not known."""
-        inferred = self.store.values.get("inferred")
+        inferred = self.metric_state.get("inferred")
         if self._config is None and isinstance(inferred, Tensor) and bool(inferred[0] > 0):
             number, size = inferred.tolist()
             return self._make({"task": TASKS[number - 1], "num_classes": size or None, "num_labels": size or None})
