@@ -1,0 +1,236 @@
+"""ModelCheckpoint: which files are there after which values, by hand."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from tests.lit_core.tiny import Regression, loader, same, trainer, weights
+
+from lit_core import ModelCheckpoint
+
+
+class Scripted(Regression):
+    """Logs ``score``: one given value at the end of each validation."""
+
+    def __init__(self, values: list[float]) -> None:
+        super().__init__()
+        self.values, self.position = values, 0
+
+    def on_validation_epoch_end(self) -> None:
+        if not self.trainer.sanity_checking:
+            self.log("score", self.values[self.position])
+            self.position += 1
+
+
+def fit(saver: ModelCheckpoint, values: list[float], ckpt_path: Any = None, *, n: int = 2, **settings: Any) -> Any:
+    run = trainer(**{"max_epochs": len(values), "enable_checkpointing": True, "callbacks": saver, **settings})
+    module = Scripted(values)
+    run.fit(module, loader(n, 2), loader(2, 2), ckpt_path=ckpt_path)
+    return run, module
+
+
+def files(folder: Path) -> set[str]:
+    return {path.name for path in folder.glob("*.ckpt")}
+
+
+def names(*epochs: int) -> set[str]:
+    """One update an epoch."""
+    return {f"epoch={epoch}-step={epoch + 1}.ckpt" for epoch in epochs}
+
+
+VALUES = [5.0, 3.0, 4.0, 1.0, 2.0, 6.0]
+
+
+@pytest.mark.parametrize(
+    ("options", "kept", "best"),
+    [
+        ({}, {3, 5}, 3),
+        ({"save_top_k": 2}, {3, 4, 5}, 3),
+        ({"save_top_k": 2, "save_last": False}, {3, 4}, 3),
+        ({"save_top_k": 3, "mode": "max"}, {0, 2, 5}, 5),
+        ({"save_top_k": 2, "mode": "max", "save_last": False}, {0, 5}, 5),
+        ({"save_top_k": -1}, {0, 1, 2, 3, 4, 5}, 3),
+        ({"save_top_k": 0}, {5}, None),
+        ({"every_n_epochs": 2}, {3, 5}, 3),
+        ({"every_n_epochs": 3}, {2, 5}, 2),
+    ],
+)
+def test_the_best_and_the_last_are_kept(tmp_path: Path, options: dict[str, Any], kept: set[int], best: Any) -> None:
+    saver = ModelCheckpoint(tmp_path, monitor="score", **options)
+
+    fit(saver, VALUES)
+
+    assert files(tmp_path) == names(*kept)
+    last = saver.last_model_path if options.get("save_last", True) else ""
+    assert Path(last).name == ("epoch=5-step=6.ckpt" if last else "")
+    if best is None:
+        assert (saver.best_model_path, saver.best_model_score) == ("", None)
+    else:
+        assert {Path(saver.best_model_path).name} == names(best)
+        assert saver.best_model_score == VALUES[best]
+    in_order = list(saver.best_k_models.values())
+    assert in_order == sorted(in_order, reverse=options.get("mode") == "max")
+
+
+def test_without_a_monitor_the_newest_is_the_best(tmp_path: Path) -> None:
+    saver = ModelCheckpoint(tmp_path, save_top_k=2)
+
+    fit(saver, VALUES)
+
+    assert files(tmp_path) == names(4, 5)
+    assert Path(saver.best_model_path).name == "epoch=5-step=6.ckpt"
+
+
+def test_nan_is_never_the_best(tmp_path: Path) -> None:
+    saver = ModelCheckpoint(tmp_path, monitor="score")
+
+    fit(saver, [2.0, float("nan"), 3.0])
+
+    assert files(tmp_path) == names(0, 2)
+
+
+def test_a_resumed_run_goes_on_keeping_what_the_first_kept(tmp_path: Path) -> None:
+    first = ModelCheckpoint(tmp_path, monitor="score", save_top_k=2)
+    fit(first, VALUES[:3])
+    assert files(tmp_path) == names(1, 2)
+
+    again = ModelCheckpoint(tmp_path, monitor="score", save_top_k=2)
+    run, _ = fit(again, VALUES[3:], first.last_model_path, max_epochs=6)
+
+    assert run.current_epoch == 6
+    assert files(tmp_path) == names(3, 4, 5)
+    assert again.best_model_score == 1.0
+
+
+def test_a_resumed_run_whose_folder_was_given_by_default_keeps_the_old_best(tmp_path: Path) -> None:
+    settings: dict[str, Any] = {"default_root_dir": tmp_path}
+    fit(ModelCheckpoint(monitor="score"), [1.0, 2.0], **settings)
+
+    saver = ModelCheckpoint(monitor="score")
+    fit(saver, [3.0, 4.0], "last", max_epochs=4, **settings)
+
+    assert files(tmp_path / "checkpoints") == names(0, 3)
+    assert saver.best_model_score == 1.0
+
+
+def test_what_is_saved_are_the_weights_and_counters_of_that_moment(tmp_path: Path) -> None:
+    at_end: list[Any] = []
+
+    class Noting(Scripted):
+        def on_train_epoch_end(self) -> None:
+            at_end.append((weights(self), self.global_step))
+
+    saver = ModelCheckpoint(tmp_path, monitor="score", save_top_k=-1)
+    trainer(max_epochs=2, enable_checkpointing=True, callbacks=saver).fit(
+        Noting([1.0, 2.0]), loader(4, 2), loader(2, 2)
+    )
+
+    for epoch, (state, step) in enumerate(at_end):
+        saved = torch.load(tmp_path / f"epoch={epoch}-step={step}.ckpt", weights_only=True)
+        assert same(saved["state_dict"], state)
+        assert (saved["epoch"], saved["global_step"]) == (epoch, step)
+
+
+@pytest.mark.parametrize(("every", "n", "kept"), [(2, 10, {2, 4}), (3, 10, {3}), (4, 6, {4}), (7, 6, set())])
+def test_every_so_many_updates(tmp_path: Path, every: int, n: int, kept: set[int]) -> None:
+    """``n`` samples are ``n / 2`` updates an epoch; with several epochs the count goes on."""
+    saver = ModelCheckpoint(tmp_path, every_n_train_steps=every, save_top_k=-1, filename="{step}")
+
+    fit(saver, [0.0] if n == 10 else [0.0, 0.0], n=n)
+
+    assert files(tmp_path) == {f"step={step}.ckpt" for step in kept}
+
+
+def test_every_so_many_updates_counts_updates_not_batches(tmp_path: Path) -> None:
+    saver = ModelCheckpoint(tmp_path, every_n_train_steps=2, save_top_k=-1, filename="{step}")
+
+    fit(saver, [0.0], n=16, accumulate_grad_batches=2)
+
+    assert files(tmp_path) == {"step=2.ckpt", "step=4.ckpt"}
+
+
+def test_validations_inside_an_epoch_are_saved_when_they_measured(tmp_path: Path) -> None:
+    saver = ModelCheckpoint(tmp_path, monitor="score", save_top_k=-1)
+    run = trainer(max_epochs=1, enable_checkpointing=True, callbacks=saver, val_check_interval=2)
+
+    run.fit(Scripted([3.0, 1.0, 2.0]), loader(12, 2), loader(2, 2))
+
+    assert files(tmp_path) == {f"epoch=0-step={step}.ckpt" for step in (2, 4, 6)}
+    assert saver.best_model_score == 1.0
+
+
+def test_weights_alone_are_smaller_and_cannot_be_resumed(tmp_path: Path) -> None:
+    saver = ModelCheckpoint(tmp_path, save_weights_only=True)
+    _, module = fit(saver, [1.0])
+
+    saved = torch.load(saver.best_model_path, weights_only=True)
+
+    assert same(saved["state_dict"], weights(module))
+    assert "optimizer_states" not in saved
+
+
+def test_file_names_follow_the_template(tmp_path: Path) -> None:
+    saver = ModelCheckpoint(tmp_path, filename="{epoch}-{score:.2f}", monitor="score", save_top_k=-1)
+
+    fit(saver, [0.123, 4.5])
+
+    assert files(tmp_path) == {"epoch=0-score=0.12.ckpt", "epoch=1-score=4.50.ckpt"}
+
+
+def test_a_quantity_that_was_not_logged_is_an_error_that_names_what_was(tmp_path: Path) -> None:
+    saver = ModelCheckpoint(tmp_path, monitor="accuracy")
+
+    with pytest.raises(RuntimeError, match=r"watches 'accuracy', which was not logged.*'score'.*self\.log\('accuracy'"):
+        fit(saver, [1.0])
+    assert files(tmp_path) == set()
+
+
+def test_an_epoch_without_validation_is_the_last_but_never_the_best(tmp_path: Path) -> None:
+    saver = ModelCheckpoint(tmp_path, monitor="score", save_top_k=-1, filename="{epoch}-{score:.0f}")
+
+    fit(saver, [3.0, 2.0], check_val_every_n_epoch=2, max_epochs=3)
+
+    assert Path(saver.last_model_path).name == "epoch=2-step=3.ckpt"
+    assert {Path(path).name: score for path, score in saver.best_k_models.items()} == {"epoch=1-score=3.ckpt": 3.0}
+
+
+def test_a_run_that_ends_inside_an_epoch_saves_where_it_ended(tmp_path: Path) -> None:
+    saver = ModelCheckpoint(tmp_path)
+
+    fit(saver, [1.0], n=10, max_steps=3)
+
+    saved = torch.load(saver.last_model_path, weights_only=True)
+    assert (saved["global_step"], saved["loops"]["progress"]["batch"]) == (3, 3)
+
+
+def test_it_says_what_it_saved_if_asked(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    saver = ModelCheckpoint(tmp_path, verbose=True)
+
+    fit(saver, [1.0])
+
+    assert capsys.readouterr().out == f"ModelCheckpoint: saved {saver.last_model_path}\n"
+
+
+def test_two_of_them_watch_two_quantities(tmp_path: Path) -> None:
+    low = ModelCheckpoint(tmp_path / "low", monitor="score", save_last=False)
+    high = ModelCheckpoint(tmp_path / "high", monitor="score", mode="max", save_last=False)
+    run = trainer(max_epochs=6, enable_checkpointing=True, callbacks=[low, high])
+
+    run.fit(Scripted(VALUES), loader(2, 2), loader(2, 2))
+
+    assert (files(tmp_path / "low"), files(tmp_path / "high")) == (names(3), names(5))
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"every_n_train_steps": 2, "every_n_epochs": 1}, "not both"),
+        ({"every_n_train_steps": 0}, "every_n_train_steps must be at least 1, got 0"),
+        ({"every_n_epochs": -1}, "every_n_epochs must be at least 1, got -1"),
+        ({"mode": "best"}, "'best'"),
+    ],
+)
+def test_settings_that_contradict_each_other_are_refused(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        ModelCheckpoint(**options)
