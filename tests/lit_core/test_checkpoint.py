@@ -117,7 +117,10 @@ def test_a_resume_into_an_epoch_without_validation_does_not_miss_the_monitored_q
         torch.manual_seed(0)
         module = Regression()
         runner = trainer(
-            max_epochs=epochs, check_val_every_n_epoch=2, enable_checkpointing=True, callbacks=make(folder)
+            max_epochs=epochs,
+            check_val_every_n_epoch=2,
+            enable_checkpointing=callback == "checkpoint",
+            callbacks=make(folder),
         )
         runner.fit(module, loader(), loader(), ckpt_path=ckpt)
         return module

@@ -49,7 +49,13 @@ def values(flushed: dict[str, Any]) -> dict[str, float]:
 
 BATCH_HOOKS = ["training_step", "on_train_batch_start", "on_train_batch_end", "on_after_backward", "optimizer_step"]
 EVAL_HOOKS = ["validation_step", "test_step", "on_validation_batch_end", "on_test_batch_start", "validation_step_end"]
-EPOCH_HOOKS = ["on_train_epoch_start", "training_epoch_end", "on_validation_epoch_end", "on_train_start", "test_epoch_end"]
+EPOCH_HOOKS = [
+    "on_train_epoch_start",
+    "training_epoch_end",
+    "on_validation_epoch_end",
+    "on_train_start",
+    "test_epoch_end",
+]
 
 
 @pytest.mark.parametrize("hook", BATCH_HOOKS)
@@ -142,7 +148,7 @@ def test_values_before_and_after_all_batches_have_no_batch_to_be_weighted_by() -
 def test_other_options_for_the_same_key_are_refused(changed: dict[str, Any]) -> None:
     c = collector()
     c.log("x", 1.0)
-    with pytest.raises(ValueError, match="'x'.*other options than before"):
+    with pytest.raises(ValueError, match=r"'x'.*other options than before"):
         c.log("x", 1.0, **changed)
 
 
@@ -345,7 +351,7 @@ def on_ranks(world_size: int, work: Callable[[Collector, nn.Module, int], Any]) 
         module.metric = SharedMean(Threads(meeting, rank))
         try:
             results[rank] = work(collector(module, Threads(meeting, rank)), module, rank)
-        except BaseException as error:  # noqa: BLE001
+        except BaseException as error:
             results[rank] = error
             meeting.barrier.abort()
 
@@ -377,13 +383,22 @@ SIZES = np.random.default_rng(2).integers(1, 9, 30)
 
 
 @pytest.mark.parametrize("split", [[(0, 10), (10, 30)], [(0, 29), (29, 30), (30, 30)], [(0, 0), (0, 30)]])
-@pytest.mark.parametrize(("reduce_fx", "reference"), [("mean", None), ("sum", np.sum), ("min", np.min), ("max", np.max)])
+@pytest.mark.parametrize(
+    ("reduce_fx", "reference"), [("mean", None), ("sum", np.sum), ("min", np.min), ("max", np.max)]
+)
 def test_epoch_values_over_uneven_ranks_equal_one_process(
     split: list[tuple[int, int]], reduce_fx: str, reference: Any
 ) -> None:
     def work(c: Collector, module: nn.Module, rank: int) -> Any:
         for i in range(*split[rank]):
-            c.log("x", torch.tensor(NUMBERS[i]), on_step=False, on_epoch=True, reduce_fx=reduce_fx, batch_size=int(SIZES[i]))
+            c.log(
+                "x",
+                torch.tensor(NUMBERS[i]),
+                on_step=False,
+                on_epoch=True,
+                reduce_fx=reduce_fx,
+                batch_size=int(SIZES[i]),
+            )
         return values(c.flush_epoch("train"))
 
     wide = NUMBERS.astype(np.float64)

@@ -5,9 +5,9 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from tests.lit_core.tiny import Regression, Rows, loader, trainer
 
 from lit_core import Callback
-from tests.lit_core.tiny import Regression, Rows, loader, trainer
 
 
 class Logs(Regression):
@@ -34,7 +34,9 @@ def test_step_rows_come_at_multiples_with_the_value_of_that_step(every: int, acc
 
 def test_rows_carry_every_coordinate_of_the_moment() -> None:
     rows = Rows()
-    trainer(max_epochs=2, logger=rows, log_every_n_steps=2, val_check_interval=3).fit(Logs(), loader(9, 2), loader(4, 2))
+    trainer(max_epochs=2, logger=rows, log_every_n_steps=2, val_check_interval=3).fit(
+        Logs(), loader(9, 2), loader(4, 2)
+    )
     places = [(r.stage, r.step, r.epoch, r.batch, r.samples, sorted(r.metrics)) for r in rows.rows]
     step, epoch = ["loss_step", "number"], ["loss_epoch"]
     assert places == [

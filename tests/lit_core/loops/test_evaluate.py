@@ -5,9 +5,8 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from torch import nn
-
 from tests.lit_core.tiny import Regression, loader, same, samples, trainer, weights
+from torch import nn
 
 
 def bare_loss(module: Regression, n: int, batch_size: int) -> float:
@@ -15,7 +14,9 @@ def bare_loss(module: Regression, n: int, batch_size: int) -> float:
     x, y, _ = samples(n).tensors
     net = module.net.eval()
     with torch.no_grad():
-        parts = [nn.functional.mse_loss(net(x[i : i + batch_size]), y[i : i + batch_size]) for i in range(0, n, batch_size)]
+        parts = [
+            nn.functional.mse_loss(net(x[i : i + batch_size]), y[i : i + batch_size]) for i in range(0, n, batch_size)
+        ]
     sizes = [min(batch_size, n - i) for i in range(0, n, batch_size)]
     return float(np.average(np.array([p.item() for p in parts], dtype=np.float64), weights=sizes))
 

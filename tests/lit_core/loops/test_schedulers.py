@@ -4,9 +4,8 @@ from typing import Any
 
 import pytest
 import torch
-from torch.optim.lr_scheduler import ReduceLROnPlateau, StepLR
-
 from tests.lit_core.tiny import Regression, loader, trainer
+from torch.optim.lr_scheduler import ReduceLROnPlateau, StepLR
 
 
 class Scheduled(Regression):
