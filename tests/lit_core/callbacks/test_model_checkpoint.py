@@ -103,6 +103,19 @@ def test_a_resumed_run_goes_on_keeping_what_the_first_kept(tmp_path: Path) -> No
     assert again.best_model_score == 1.0
 
 
+def test_a_resumed_run_knows_the_earlier_files_from_its_checkpoint_where_the_list_of_the_folder_is_lost(
+    tmp_path: Path,
+) -> None:
+    first = ModelCheckpoint(tmp_path, monitor="score", save_top_k=2)
+    fit(first, VALUES[:3])
+    (tmp_path / "index.json").unlink()
+
+    fit(ModelCheckpoint(tmp_path, monitor="score", save_top_k=2), VALUES[3:], first.last_model_path, max_epochs=6)
+
+    # Epoch 1 was known and is superseded. Epoch 2, the file resumed from, cannot list itself: it is left alone.
+    assert files(tmp_path) == names(2, 3, 4, 5)
+
+
 def test_a_resumed_run_whose_folder_was_given_by_default_keeps_the_old_best(tmp_path: Path) -> None:
     settings: dict[str, Any] = {"default_root_dir": tmp_path}
     fit(ModelCheckpoint(monitor="score"), [1.0, 2.0], **settings)
