@@ -1,5 +1,6 @@
 """Communication between the processes of a run, on tensors, objects and pytrees."""
 
+import pickle
 from abc import ABC, abstractmethod
 from typing import Any, Literal
 
@@ -143,15 +144,20 @@ class ProcessGroupCollectives(Collectives):
 
     def all_gather_object(self, value: Any) -> list[Any]:
         """Every process's ``value``."""
-        values: list[Any] = [None] * self.world_size
-        dist.all_gather_object(values, _tensors_to_cpu(value))
-        return values
+        own = self._pickled(value)
+        sizes = _gather_tensor(torch.tensor([own.numel()], device=own.device)).flatten().tolist()
+        padded = torch.cat([own, own.new_zeros(max(sizes) - own.numel())])
+        return [_unpickled(part[:size]) for part, size in zip(_gather_tensor(padded), sizes, strict=True)]
 
     def broadcast(self, value: Any, src: int = 0) -> Any:
         """The ``value`` of rank ``src``."""
-        box = [_tensors_to_cpu(value) if self.rank == src else None]
-        dist.broadcast_object_list(box, src=src)
-        return value if self.rank == src else box[0]
+        payload = self._pickled(value if self.rank == src else None)
+        size = torch.tensor([payload.numel()], device=payload.device)
+        dist.broadcast(size, src=src)
+        if self.rank != src:
+            payload = payload.new_empty(int(size))
+        dist.broadcast(payload, src=src)
+        return value if self.rank == src else _unpickled(payload)
 
     def barrier(self) -> None:
         """Wait for every process."""
@@ -159,6 +165,13 @@ class ProcessGroupCollectives(Collectives):
             dist.barrier(device_ids=[self._device.index])
         else:
             dist.barrier()
+
+    # Not the object collectives of torch.distributed: those need numpy.
+    def _pickled(self, value: Any) -> Tensor:
+        data = bytearray(pickle.dumps(_tensors_to_cpu(value)))
+        # A group that somebody else made may know no CPU tensors.
+        device = "cpu" if "cpu:" in dist.get_backend_config() else self._device
+        return torch.frombuffer(data, dtype=torch.uint8).to(device)
 
 
 class _GatherWithGradient(torch.autograd.Function):
@@ -182,6 +195,12 @@ def _gather_tensor(tensor: Tensor) -> Tensor:
     parts = [torch.empty_like(own) for _ in range(dist.get_world_size())]
     dist.all_gather(parts, own)
     return torch.stack([part.view(tensor.dtype).reshape(tensor.shape) for part in parts])
+
+
+def _unpickled(payload: Tensor) -> Any:
+    data = bytearray(payload.numel())
+    torch.frombuffer(data, dtype=torch.uint8).copy_(payload)
+    return pickle.loads(data)
 
 
 def _number_to_tensor(leaf: Any, device: torch.device | None) -> Any:

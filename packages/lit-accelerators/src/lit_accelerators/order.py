@@ -220,7 +220,7 @@ def own_order(
 
 def _visits_once(sampler: object) -> bool:
     if type(sampler) is RandomSampler:
-        return not sampler.replacement and sampler.num_samples == len(cast(Sized, sampler.data_source))
+        return not sampler.replacement and sampler.num_samples == len(sampler.data_source)
     return type(sampler) is SequentialSampler
 
 

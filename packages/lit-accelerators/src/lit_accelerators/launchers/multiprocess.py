@@ -94,6 +94,7 @@ class MultiprocessLauncher(Launcher):
                         self._environment.node_rank,
                         self._num_nodes,
                         sys.path if self._start_method != "fork" else None,
+                        self._start_method == "fork",
                     )
                     process = context.Process(  # type: ignore[attr-defined]
                         target=_run_rank, args=(start, call if self._start_method == "fork" else None)
@@ -160,6 +161,7 @@ class _Start:
     node_rank: int
     num_nodes: int
     import_path: list[str] | None
+    forked: bool
 
     @property
     def rank(self) -> int:
@@ -181,6 +183,7 @@ def _run_rank(start: _Start, call: tuple[Any, Any, Any] | None) -> None:
     )
     if start.import_path is not None:
         sys.path[:] = start.import_path  # a fork server keeps the path of its own start
+    _share_cores(start)
     try:
         if call is None:
             call = pickle.loads((start.run_dir / "call").read_bytes())
@@ -195,6 +198,14 @@ def _run_rank(start: _Start, call: tuple[Any, Any, Any] | None) -> None:
         sys.stderr.flush()
         # Not an ordinary exit: that waits for threads and for the process group, whose peers may wait for this one.
         os._exit(1)
+
+
+def _share_cores(start: _Start) -> None:
+    """Give each process of this node its part of the cores, unless the user has said how many threads there are."""
+    if start.forked:
+        torch.set_num_threads(1)  # the threads of the parent are not in the copy: work given to them would never end
+    elif "OMP_NUM_THREADS" not in os.environ:
+        torch.set_num_threads(max(1, (os.cpu_count() or 1) // start.devices))
 
 
 def _write_call(path: Path, call: tuple[Any, Any, Any]) -> None:

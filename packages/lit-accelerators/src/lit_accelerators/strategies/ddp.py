@@ -3,6 +3,7 @@
 import functools
 import inspect
 import sys
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from datetime import timedelta
@@ -39,6 +40,7 @@ _NAMES: dict[StartMethod, str] = {
     "forkserver": "ddp_forkserver",
     "notebook": "ddp_notebook",
 }
+_DRAIN_S = 0.02
 _OURS = {"self", "module", "device_ids", "output_device", "dim", "process_group", "device_mesh"}
 _ABSENT = {"check_reduction", "static_graph", "delay_all_reduce_named_params", "param_to_hook_all_reduce"}
 
@@ -190,6 +192,10 @@ class DDPStrategy(Strategy):
         self._modules.clear()
         self.collectives = LocalCollectives(self.device)
         if self._owns_group and dist.is_initialized():
+            # Gives gloo's threads the GIL, which they need to let go of their last tensors. A group whose last holder is
+            # an object of the user's (its own DistributedDataParallel) is destroyed later under the GIL, and would wait
+            # for these threads for ever (seen in torch 2.13).
+            time.sleep(_DRAIN_S)
             dist.destroy_process_group()
         self._owns_group = self._joined = False
 

@@ -133,6 +133,7 @@ class EarlyStopping(Callback):
             "best_score": self.best_score,
             "wait_count": self.wait_count,
             "stopped_epoch": self.stopped_epoch,
+            "stopping_reason": self.stopping_reason,
             "patience": self.patience,
         }
 
@@ -141,3 +142,4 @@ class EarlyStopping(Callback):
         self.best_score = state_dict["best_score"]
         self.wait_count = state_dict["wait_count"]
         self.stopped_epoch = state_dict["stopped_epoch"]
+        self.stopping_reason = state_dict["stopping_reason"]
