@@ -134,5 +134,5 @@ def test_installed_packages_register_names(monkeypatch: pytest.MonkeyPatch) -> N
 
     strategy = make_strategy("abacus", strategy="beads")
     assert (strategy.name, strategy.accelerator.name) == ("single_device", "abacus")
-    with pytest.raises(ValueError, match="'abacus', 'auto', 'cpu'|'auto', 'abacus', 'cpu'"):
+    with pytest.raises(ValueError, match="'auto', 'abacus', 'cpu'"):
         make_strategy("nothing")
