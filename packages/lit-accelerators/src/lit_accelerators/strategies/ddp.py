@@ -192,9 +192,9 @@ class DDPStrategy(Strategy):
         self._modules.clear()
         self.collectives = LocalCollectives(self.device)
         if self._owns_group and dist.is_initialized():
-            # Gives gloo's threads the GIL, which they need to let go of their last tensors. A group whose last holder is
-            # an object of the user's (its own DistributedDataParallel) is destroyed later under the GIL, and would wait
-            # for these threads for ever (seen in torch 2.13).
+            # Gives gloo's threads the GIL, which they need to let go of their last tensors. A group whose last holder
+            # is an object of the user's (its own DistributedDataParallel) is destroyed later under the GIL, and would
+            # wait for these threads for ever (seen in torch 2.13).
             time.sleep(_DRAIN_S)
             dist.destroy_process_group()
         self._owns_group = self._joined = False
