@@ -100,7 +100,7 @@ def test_there_is_a_checkpoint_of_the_format_that_is_written_today() -> None:
 
     saved = torch.load(CHECKPOINTS / f"format-{FORMAT}.ckpt", weights_only=True)
     assert saved["format"] == FORMAT
-    assert saved["loops"]["gradients"]
+    assert saved["ranks"][0]["gradients"]
 
 
 if __name__ == "__main__":

@@ -47,6 +47,19 @@ class Classifier(LightningModule):
         return torch.optim.SGD(self.parameters(), lr=0.1, momentum=0.9)
 
 
+class Gathering(Classifier):
+    """A metric object gathers over the training epoch too."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.gathered = MeanMetric()
+
+    def training_step(self, batch, batch_idx):
+        self.gathered.update(batch[0].sum(1))
+        self.log("gathered", self.gathered)
+        return super().training_step(batch, batch_idx)
+
+
 class TwoOptimizers(Classifier):
     """Each half of the network has an optimizer of its own."""
 
@@ -162,7 +175,7 @@ def test_what_callbacks_decide_comes_back_to_the_program(tmp_path):
 
 @pytest.mark.parametrize(("before", "after"), [(1, 2), (2, 1), (2, 2)])
 def test_a_run_goes_on_inside_an_epoch_with_another_number_of_processes(tmp_path, before, after):
-    _, whole = fit(tmp_path / "whole", 1, samples=64, batch_size=8)
+    whole, whole_model = fit(tmp_path / "whole", 1, samples=64, batch_size=8)
     keep = [ModelCheckpoint(tmp_path / "part", every_n_train_steps=5) for _ in range(2)]
     fit(tmp_path, before, samples=64, batch_size=8, callbacks=keep[:1], max_steps=5)
     path = keep[0].last_model_path
@@ -172,7 +185,25 @@ def test_a_run_goes_on_inside_an_epoch_with_another_number_of_processes(tmp_path
     if (before, after) == (2, 1):
         assert any("saved by 2 processes, this run has 1" in str(warning.message) for warning in said)
     assert trainer.progress.samples == 128
-    assert_same_weights(whole, resumed)
+    assert_same_weights(whole_model, resumed)
+    for name in ("train_loss_epoch", "val_acc", "hits"):
+        expected = float(whole.callback_metrics[name])
+        assert float(trainer.callback_metrics[name]) == pytest.approx(expected, rel=1e-5), name
+
+
+@pytest.mark.parametrize(("before", "after"), [(2, 2), (2, 1), (1, 2)])
+def test_what_every_process_had_gathered_of_the_epoch_is_in_its_mean_after_a_resume(tmp_path, before, after):
+    """One epoch, cut after five of its eight batches: the mean is that of all eight."""
+    whole, _ = fit(tmp_path / "whole", 1, samples=64, batch_size=8, max_epochs=1, module_class=Gathering)
+    keep = [ModelCheckpoint(tmp_path / "part", every_n_train_steps=5) for _ in range(2)]
+    options = {"samples": 64, "batch_size": 8, "max_epochs": 1, "module_class": Gathering}
+    fit(tmp_path, before, callbacks=keep[:1], max_steps=5, **options)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        rest, _ = fit(tmp_path, after, callbacks=keep[1:], ckpt_path=keep[0].last_model_path, **options)
+    for name in ("train_loss_epoch", "gathered"):
+        expected = float(whole.callback_metrics[name])
+        assert float(rest.callback_metrics[name]) == pytest.approx(expected, rel=1e-5), name
 
 
 def test_a_failure_in_one_process_ends_all_with_its_reason(tmp_path):

@@ -9,7 +9,7 @@ import torch
 from tests.lit_core.resumable import MODULES, Automatic, SaveAll, comparable, final_state, noisy_loader
 from tests.lit_core.tiny import Regression, Rows, loader, same, trainer, weights
 
-from lit_core import EarlyStopping, LightningModule, ModelCheckpoint
+from lit_core import Callback, EarlyStopping, LightningModule, ModelCheckpoint
 
 CASES: dict[str, tuple[str, dict[str, Any]]] = {
     "plain": ("Automatic", {}),
@@ -205,3 +205,52 @@ def test_module_hooks_add_to_a_checkpoint_and_take_from_it(tmp_path: Path) -> No
     module: LightningModule = Adds()
     trainer(max_epochs=2).fit(module, loader(), ckpt_path=tmp_path / "m.ckpt")
     assert same(module.taken, torch.arange(3))
+
+
+class Counting(torch.nn.Module):
+    """A metric such as other libraries have: states that are no buffers, read and merged by mapping."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.metric_state = {"total": torch.tensor(0.0), "parts": []}
+
+    def update(self, value: torch.Tensor) -> None:
+        self.metric_state = {
+            "total": self.metric_state["total"] + value,
+            "parts": [*self.metric_state["parts"], value],
+        }
+
+    def compute(self) -> torch.Tensor:
+        return self.metric_state["total"] / max(1, len(self.metric_state["parts"]))
+
+    def reset(self) -> None:
+        self.metric_state = {"total": torch.tensor(0.0), "parts": []}
+
+    def merge_state(self, state) -> None:
+        self.metric_state = {
+            "total": self.metric_state["total"] + state["total"],
+            "parts": [*self.metric_state["parts"], *state["parts"]],
+        }
+
+
+def test_a_metric_object_goes_on_inside_an_epoch(tmp_path) -> None:
+    class Measured(Regression):
+        def __init__(self) -> None:
+            super().__init__()
+            self.measure = Counting()
+
+        def training_step(self, batch, batch_idx):
+            self.measure.update(torch.tensor(float(batch_idx)))
+            self.log("measured", self.measure)
+            return super().training_step(batch, batch_idx)
+
+    class Save(Callback):
+        def on_train_batch_end(self, trainer, module, outputs, batch, batch_idx):
+            if batch_idx == 1:
+                trainer.save_checkpoint(tmp_path / "inside.ckpt")
+
+    whole = trainer(max_epochs=1, callbacks=[Save()])
+    whole.fit(Measured(), loader())
+    rest = trainer(max_epochs=1)
+    rest.fit(Measured(), loader(), ckpt_path=tmp_path / "inside.ckpt")
+    assert rest.callback_metrics["measured"] == whole.callback_metrics["measured"]

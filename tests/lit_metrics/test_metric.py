@@ -303,8 +303,35 @@ def test_callable_and_none_reductions_make_forward_update_twice() -> None:
         assert metric.compute() == 3
     metric.merge_state(metric.clone())
     assert metric.compute() == 6
+    seen = Odd(None)
+    seen.update(1.0)
     with pytest.raises(RuntimeError, match="no rule to merge"):
-        Odd(None).merge_state(Odd(None))
+        seen.merge_state(seen.clone())
+
+
+def test_merging_into_an_empty_metric_copies_whatever_the_rule_and_keeps_the_count() -> None:
+    metric = Averages()
+    for value in (1.0, 2.0, 6.0):
+        metric.update(value)
+    state = {**metric.metric_state, "_update_count": metric.update_count}
+    restored = Averages()
+    restored.merge_state(state)
+    for m in (metric, restored):
+        m.update(11.0)
+    assert restored.compute() == metric.compute() == 5.0  # a mean is weighted by the updates behind it
+    assert restored.update_count == 4
+
+
+class Averages(lm.Metric):
+    def __init__(self) -> None:
+        super().__init__()
+        self.add_state("mean", torch.tensor(0.0), dist_reduce_fx="mean")
+
+    def update(self, value: float) -> None:
+        self.accumulate({"mean": torch.tensor(value)})
+
+    def compute(self) -> Tensor:
+        return self.mean
 
 
 @pytest.mark.parametrize(

@@ -174,3 +174,25 @@ def test_it_says_what_it_does_if_asked(capsys: pytest.CaptureFixture[str]) -> No
 def test_settings_that_make_no_sense_are_refused(options: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         EarlyStopping("score", **options)
+
+
+def test_a_stopped_run_stays_stopped_when_it_is_resumed_and_goes_on_with_more_patience(tmp_path) -> None:
+    def run(patience: int, ckpt_path=None):
+        stopping = EarlyStopping("loss_of_epoch", patience=patience, min_delta=1e9)
+        run = trainer(max_epochs=20, callbacks=[stopping], default_root_dir=tmp_path)
+        run.fit(Logging(), loader(), ckpt_path=ckpt_path)
+        return run
+
+    first = run(patience=2)
+    first.save_checkpoint(tmp_path / "end.ckpt")
+    epochs = first.current_epoch
+    assert epochs < 20
+    assert run(2, tmp_path / "end.ckpt").current_epoch == epochs
+    assert run(4, tmp_path / "end.ckpt").current_epoch == epochs + 2
+
+
+class Logging(Regression):
+    def training_step(self, batch, batch_idx):
+        loss = super().training_step(batch, batch_idx)
+        self.log("loss_of_epoch", loss, on_step=False, on_epoch=True)
+        return loss

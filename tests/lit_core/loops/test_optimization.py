@@ -1,12 +1,14 @@
 """From a batch to an update: the order of calls, what may be replaced, what is counted."""
 
 import copy
+import warnings
 from typing import Any
 
 import pytest
 import torch
 from tests.lit_core.tiny import Regression, loader, network, same, samples, trainer, weights
 from torch import nn
+from torch.utils.data import DataLoader
 
 from lit_core import LightningModule
 
@@ -302,3 +304,35 @@ def test_the_batch_of_a_short_last_batch_counts_as_a_whole_batch_in_its_group() 
     optimizer.step()
     for name, value in weights(plain).items():
         torch.testing.assert_close(module.net.state_dict()[name], value)
+
+
+def test_batches_beyond_the_announced_length_make_groups_of_their_own() -> None:
+    """Announced 3 of 8 batches, groups of 2: {0, 1}, {2}, then {3, 4}, {5, 6}, {7}, each the mean of its batches."""
+
+    class Longer(torch.utils.data.IterableDataset):
+        def __len__(self) -> int:
+            return 3
+
+        def __iter__(self):
+            return iter(torch.arange(8.0))
+
+    class Sum(LightningModule):
+        def __init__(self) -> None:
+            super().__init__()
+            self.w = torch.nn.Parameter(torch.zeros(()))
+            self.steps: list[float] = []
+
+        def training_step(self, batch, batch_idx):
+            return self.w * batch.sum()
+
+        def on_before_optimizer_step(self, optimizer):
+            self.steps.append(float(self.w.grad))
+
+        def configure_optimizers(self):
+            return torch.optim.SGD(self.parameters(), lr=0.0)
+
+    module = Sum()
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Length of IterableDataset")
+        trainer(max_epochs=1, accumulate_grad_batches=2).fit(module, DataLoader(Longer(), batch_size=None))
+    assert module.steps == [0.5, 2.0, 3.5, 5.5, 7.0]

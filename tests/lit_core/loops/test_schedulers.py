@@ -109,3 +109,29 @@ def test_a_scheduler_of_an_optimizer_in_turns_counts_the_steps_of_its_own() -> N
     runner = trainer()
     runner.fit(Turns(), loader(12, 2))  # 0 1 1 0 1 1
     assert [o.param_groups[0]["lr"] for o in runner.optimizers] == [0.5, 0.25]
+
+
+def test_in_manual_optimization_schedulers_step_when_the_user_steps_them() -> None:
+    class Mine(Regression):
+        def __init__(self) -> None:
+            super().__init__()
+            self.automatic_optimization = False
+
+        def training_step(self, batch, batch_idx):
+            optimizer = self.optimizers()
+            optimizer.zero_grad()
+            self.manual_backward(super().training_step(batch, batch_idx))
+            optimizer.step()
+
+        def on_train_epoch_end(self):
+            if self.current_epoch == 1:
+                self.lr_schedulers().step()
+
+        def configure_optimizers(self):
+            optimizer = torch.optim.SGD(self.parameters(), lr=0.1)
+            return [optimizer], [torch.optim.lr_scheduler.StepLR(optimizer, 1, gamma=0.5)]
+
+    module = Mine()
+    run = trainer(max_epochs=3)
+    run.fit(module, loader())
+    assert run.optimizers[0].param_groups[0]["lr"] == 0.05

@@ -14,6 +14,7 @@ from lit_core.__about__ import __version__
 from lit_core.callbacks.base import Callback
 from lit_core.hooks import overrides
 from lit_core.hparams import plain
+from lit_core.metric_state import metric_states, restore_metric_states
 from lit_core.module import LightningModule
 from lit_core.processes import in_process_zero
 from lit_core.run import Run
@@ -29,7 +30,7 @@ def dump(run: Run, callbacks: Sequence[Callback], *, seed: int, weights_only: bo
 
     Keys as Lightning users know them: ``state_dict``, ``epoch``, ``global_step``, ``hyper_parameters``, and unless
     ``weights_only``: ``optimizer_states``, ``lr_schedulers``, ``callbacks``, ``loops``; beside these ``precision``,
-    ``rng`` (of every process), ``datamodule``.
+    ``datamodule``, and ``ranks``: what each process has for itself.
     """
     strategy, module, progress = run.strategy, run.module, run.progress
     checkpoint: dict[str, Any] = {
@@ -48,20 +49,28 @@ def dump(run: Run, callbacks: Sequence[Callback], *, seed: int, weights_only: bo
             "callbacks": {c.state_key: state for c in callbacks if (state := c.state_dict())},
             "loops": {
                 "progress": progress.state_dict(),
-                "log": run.collector.state_dict(),
                 "report": run.report.state_dict(),
-                "outputs": list(run.epoch_outputs or ()),
-                "gradients": _open_gradients(run),
                 "loader": run.train_loader.state_dict() if run.train_loader is not None else None,
                 "order_seed": seed,
             },
-            "rng": strategy.collectives.all_gather_object(rng_state()),
+            "ranks": strategy.collectives.all_gather_object(_state_of_rank(run)),
         }
         if run.datamodule is not None:
             checkpoint["datamodule"] = run.datamodule.state_dict()
             checkpoint["datamodule_hyper_parameters"] = plain(run.datamodule.hparams)
     run.hooks.start("on_save_checkpoint", checkpoint)
     return checkpoint
+
+
+def _state_of_rank(run: Run) -> dict[str, Any]:
+    """What differs between processes: random states, and what an epoch has gathered so far."""
+    return {
+        "rng": rng_state(),
+        "log": run.collector.state_dict(),
+        "metrics": metric_states(run.module),
+        "outputs": list(run.epoch_outputs or ()),
+        "gradients": _open_gradients(run),
+    }
 
 
 def _open_gradients(run: Run) -> dict[str, Any]:
@@ -120,27 +129,35 @@ def restore(run: Run, checkpoint: dict[str, Any], callbacks: Iterable[Callback])
         run.datamodule.load_state_dict(checkpoint["datamodule"])
     run.progress.load_state_dict(loops["progress"])
     run.report.load_state_dict(loops["report"])
-    if run.progress.point == "epoch":
-        run.progress.leave_epoch()
-    else:
-        run.collector.load_state_dict(loops["log"])
-        if run.epoch_outputs is not None:
-            run.epoch_outputs.extend(loops["outputs"])
-    for name, parameter in run.module.named_parameters():
-        if name in loops["gradients"]:
-            parameter.grad = loops["gradients"][name].to(parameter.device)
     if run.train_loader is not None and loops["loader"] is not None:
         run.train_loader.load_state_dict(loops["loader"])
-    states = checkpoint["rng"]
-    if len(states) == strategy.world_size:
-        run.defer_rng(states[strategy.global_rank])
-    else:
-        warnings.warn(
-            f"The checkpoint was saved by {len(states)} processes, this run has {strategy.world_size}: the order of "
-            "samples goes on exactly, random numbers drawn by the model (dropout) do not.",
-            stacklevel=2,
-        )
-    run.hooks.start("on_load_checkpoint", checkpoint)
+    inside = run.progress.point != "epoch"
+    if not inside:
+        run.progress.leave_epoch()
+    ranks = checkpoint["ranks"]
+    if len(ranks) == strategy.world_size:
+        run.defer_rng(ranks[strategy.global_rank]["rng"])
+        _restore_rank(run, [ranks[strategy.global_rank]], inside=inside)
+        return
+    warnings.warn(
+        f"The checkpoint was saved by {len(ranks)} processes, this run has {strategy.world_size}: the order of samples "
+        "goes on exactly, random numbers drawn by the model (dropout) do not.",
+        stacklevel=2,
+    )
+    _restore_rank(run, ranks if strategy.is_global_zero else [], inside=inside)
+
+
+def _restore_rank(run: Run, ranks: list[dict[str, Any]], *, inside: bool) -> None:
+    """Give this process what one process had gathered, or what several had whose work it takes over."""
+    restore_metric_states(run.module, *(rank["metrics"] for rank in ranks))
+    if inside:
+        run.collector.load_state_dict(*(rank["log"] for rank in ranks))
+        if run.epoch_outputs is not None:
+            run.epoch_outputs.extend(output for rank in ranks for output in rank["outputs"])
+    gradients = ranks[0]["gradients"] if len(ranks) == 1 else {}
+    for name, parameter in run.module.named_parameters():
+        if name in gradients:
+            parameter.grad = gradients[name].to(parameter.device)
 
 
 def _restore_optimizers(run: Run, checkpoint: dict[str, Any]) -> None:

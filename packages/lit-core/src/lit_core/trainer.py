@@ -364,6 +364,7 @@ class Trainer:
         module.attach(self, run.collector.log)
         lifecycle.setup_data_and_model(run)
         if saved is not None:
+            run.hooks.start("on_load_checkpoint", saved)
             checkpoints.load_weights(module, saved, strict=module.strict_loading)
         strategy.setup_module(module)
         lifecycle.load_data(run, sources, self._seed or 0)

@@ -103,6 +103,17 @@ class State:
         """Says whether the next update may skip the checks of device, sharing and sync."""
         self.ready = ready
 
+    def adopt(self, other: State, device: torch.device) -> None:
+        """Takes over a copy of `other`, count included: what merging into an empty state gives, whatever the rule."""
+        with ordinary_tensors():
+            for name, value in other.values.items():
+                if isinstance(value, list):
+                    self.values[name] = [entry.to(device) for entry in value]
+                else:
+                    self.values[name] = value.detach().to(device, copy=True)
+        self.count = other.count
+        self.version += 1
+
     def complete(self, identity: dict[str, StateValue]) -> None:
         """Gives the states that nobody wrote their identity value."""
         self.values = identity | self.values

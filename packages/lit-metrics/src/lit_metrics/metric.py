@@ -236,7 +236,8 @@ class Metric(nn.Module, Arithmetic):
         """Takes in everything another metric of the same configuration has seen.
 
         Args:
-            other: Metric, state made by `batch_state`, or mapping of state names to values (counted as one update).
+            other: Metric, state made by `batch_state`, or mapping of state names to values (`metric_state`), counted as
+                `"_update_count"` updates if it has that key, else as one.
 
         Raises:
             RuntimeError: If a state declares no reduction, or shapes or devices differ.
@@ -246,10 +247,14 @@ class Metric(nn.Module, Arithmetic):
                 raise TypeError(f"cannot merge {type(other).__name__} into {type(self).__name__}")
             theirs = other.store
         else:
-            theirs = other if isinstance(other, State) else State(dict(other), count=1)
+            theirs = other if isinstance(other, State) else _state_of(other)
         if theirs.values.keys() != self._specs.keys():
             raise ValueError(f"expected the states {sorted(self._specs)}, got {sorted(theirs.values)}")
-        merge_into(self._prepare((), {}, writes=True), theirs, self._specs)
+        mine = self._prepare((), {}, writes=True)
+        if mine.count:
+            merge_into(mine, theirs, self._specs)
+        else:
+            mine.adopt(theirs, self._device)
 
     def reset(self) -> None:
         """Forgets everything seen; the identity of merging. Lists handed out earlier stay as they are."""
@@ -478,6 +483,10 @@ class Metric(nn.Module, Arithmetic):
         super()._load_from_state_dict(
             state_dict, prefix, local_metadata, strict, missing_keys, unexpected_keys, error_msgs
         )
+
+
+def _state_of(values: Mapping[str, Any]) -> State:
+    return State({k: v for k, v in values.items() if k != COUNT_KEY}, count=int(values.get(COUNT_KEY, 1)))
 
 
 def sync_together(metrics: Sequence[Metric], group: Any = None) -> None:

@@ -77,6 +77,11 @@ class EarlyStopping(Callback):
         """Values of an earlier run are not new."""
         self._seen = trainer.metric_version(self.monitor)
 
+    def on_train_start(self, trainer: "Trainer", module: LightningModule) -> None:
+        """A run that was stopped and is resumed stays stopped, unless it is given more patience."""
+        if self.stopping_reason is not None and self.wait_count >= max(1, self.patience):
+            trainer.stop(f"EarlyStopping: {self.stopping_reason}")
+
     def on_validation_end(self, trainer: "Trainer", module: LightningModule) -> None:
         """Look at what validation logged."""
         if not trainer.sanity_checking and trainer.stage == "fit":

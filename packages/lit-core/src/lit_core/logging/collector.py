@@ -162,13 +162,13 @@ class Collector:
         return not self._stages.get(stage)
 
     def flush_steps(self, stage: str) -> dict[str, tuple[Options, float]]:
-        """Read the step values that came since the last flush; collective where a key asked for ``sync_dist``."""
+        """Read the step values that came since the last flush; collective, since ranks may have logged other keys."""
         fresh = [e for e in self._stages.get(stage, {}).values() if e.fresh and e.options.on_step]
         numbers = to_host([e.newest() for e in fresh])
         local = {_forked(e, "step"): Reduced(e.options, n, 1.0) for e, n in zip(fresh, numbers, strict=True)}
         for entry in fresh:
             entry.mark_read()
-        if self._collectives.world_size > 1 and any(e.options.sync_dist for e in self._stages.get(stage, {}).values()):
+        if self._collectives.world_size > 1:
             gathered = self._collectives.all_gather_object(local)
             local = {
                 key: Reduced(part.options, _synced(key, part, gathered), 1.0)
@@ -246,9 +246,18 @@ class Collector:
             if e.options.on_epoch and e.metric is None and e.total is not None
         }
 
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Restore; each reduction goes on when its key is logged again."""
-        self._restored = {key: Entry.from_state(value) for key, value in state.items()}
+    def load_state_dict(self, *states: dict[str, Any]) -> None:
+        """Restore what one rank, or several whose work this one takes over, had reduced.
+
+        Each reduction goes on when its key is logged again.
+        """
+        self._restored = {}
+        for state in states:
+            for key, value in state.items():
+                entry = Entry.from_state(value)
+                if key in self._restored:
+                    entry.join(self._restored[key])
+                self._restored[key] = entry
 
 
 class _Asked(Entry):

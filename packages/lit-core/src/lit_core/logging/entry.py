@@ -100,6 +100,12 @@ class Entry:
         """Go on from the running reduction of an entry that was restored."""
         self._total, self._weight = other.total, other.weight
 
+    def join(self, other: "Entry") -> None:
+        """Take in the running reduction of another rank's entry."""
+        if other.total is not None:
+            self._join(other.total)
+            self._weight += other.weight
+
     def add(self, value: Any, weight: float) -> None:
         """Append a value; a tensor stays on its device, detached from its graph and from the caller's buffer."""
         if isinstance(value, Tensor):

@@ -157,10 +157,10 @@ class Automatic:
 
     def begin_epoch(self) -> None:
         """Groups begin with the epoch; one that a checkpoint cut in two goes on."""
-        done = self._progress.batch
-        position = done % self._accumulate
-        if position and position >= self._size_of_group(done - 1):  # a short last group: it was stepped
-            position = 0
+        position = 0
+        if self._accumulate > 1 and self._progress.batch:
+            position, size = self._place_in_group(self._progress.batch - 1)
+            position = (position + 1) % size  # a group that is complete was stepped
         self._pending = [position if position and _has_gradients(o) else 0 for o in self._optimizers]
 
     def __call__(self, batch: Any, batch_idx: int, weight: float) -> Any:
@@ -169,8 +169,8 @@ class Automatic:
         steps_before = counter.steps
         first = last = True
         if self._accumulate > 1:
-            size = self._size_of_group(batch_idx)
-            first, last = batch_idx % self._accumulate == 0, batch_idx % self._accumulate == size - 1
+            position, size = self._place_in_group(batch_idx)
+            first, last = position == 0, position == size - 1
             weight /= size
         if len(self._optimizers) == 1:
             output = self._turn(0, batch, batch_idx, weight, first, last)
@@ -180,10 +180,14 @@ class Automatic:
             self._count_update()
         return output
 
-    def _size_of_group(self, batch_idx: int) -> int:
-        begin = batch_idx - batch_idx % self._accumulate
-        self._group_size = int(min(self._accumulate, self._run.num_batches - begin))
-        return self._group_size
+    def _place_in_group(self, batch_idx: int) -> tuple[int, int]:
+        """Position in the accumulation group and its size; batches beyond the announced end begin new groups."""
+        announced = self._run.num_batches
+        index = batch_idx if batch_idx < announced else batch_idx - int(announced)
+        position = index % self._accumulate
+        left = announced - (index - position) if batch_idx < announced else self._accumulate
+        self._group_size = int(min(self._accumulate, left))
+        return position, self._group_size
 
     def _all_turns(self, batch: Any, batch_idx: int, scale: float, first: bool, last: bool) -> Any:
         """Every optimizer whose turn it is, with the parameters of the others toggled off; or no optimizer at all."""
@@ -282,9 +286,9 @@ class Automatic:
 
     def finish_group(self) -> None:
         """Step what an epoch shorter than announced left in an open group, weighted by the batches that came."""
-        came = self._progress.batch % self._accumulate
-        if not came or came >= self._group_size or not any(self._pending) or self._run.finished():
+        if self._accumulate == 1 or not any(self._pending) or self._run.finished():
             return
+        came = self._place_in_group(self._progress.batch - 1)[0] + 1
         steps_before = self._counter.steps
         for index, optimizer in enumerate(self._optimizers):
             if self._pending[index]:

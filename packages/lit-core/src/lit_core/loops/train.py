@@ -162,7 +162,8 @@ def _end_epoch(run: Run, whole: bool) -> None:
     hooks.end_module("on_train_epoch_end")
     run.report.flush_epoch("train", keep=not whole)
     if whole:
-        step_schedulers(run, "epoch")
+        if run.automatic_optimization:
+            step_schedulers(run, "epoch")
         progress.point = "epoch"
     hooks.end_callbacks("on_train_epoch_end")
     if whole:

@@ -1,0 +1,54 @@
+"""The state of metric objects inside an epoch, which no state dict holds."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any, Protocol, runtime_checkable
+
+from torch import Tensor, nn
+
+_COUNT = "_update_count"
+
+
+@runtime_checkable
+class StatefulMetric(Protocol):
+    """A metric whose state can be read and merged, as those of lit-metrics and torchmetrics can."""
+
+    metric_state: Mapping[str, Any]
+
+    def reset(self) -> Any:
+        """Forget everything."""
+
+    def merge_state(self, state: Any) -> Any:
+        """Take in a state."""
+
+
+def metric_states(module: nn.Module) -> dict[str, dict[str, Any]]:
+    """Copies of the states of all metrics of a module that have seen something, by their path in it."""
+    states: dict[str, dict[str, Any]] = {}
+    for path, metric in _metrics(module):
+        count = getattr(metric, "update_count", 1)
+        if count:
+            states[path] = {name: _copy(value) for name, value in metric.metric_state.items()} | {_COUNT: int(count)}
+    return states
+
+
+def restore_metric_states(module: nn.Module, *ranks: dict[str, dict[str, Any]]) -> None:
+    """Give the metrics of a module the states of one rank, or of several whose work this one takes over."""
+    metrics = dict(_metrics(module))
+    for states in ranks:
+        for path, state in states.items():
+            if path in metrics:
+                metrics[path].merge_state(state)
+
+
+def _metrics(module: nn.Module) -> Iterator[tuple[str, StatefulMetric]]:
+    """The metrics themselves, not the collections and combinations that hold them."""
+    found = {path: child for path, child in module.named_modules() if isinstance(child, StatefulMetric)}
+    for path, child in found.items():
+        if not any(other.startswith(f"{path}.") for other in found):
+            yield path, child
+
+
+def _copy(value: Any) -> Any:
+    if isinstance(value, Tensor):
+        return value.detach().clone()
+    return [_copy(item) for item in value] if isinstance(value, list) else value
