@@ -249,3 +249,28 @@ def test_torchrun_and_a_relaunched_script_give_the_same(tmp_path, way):
     assert values["hits"] == expected["hits"]
     assert values["val_loss"] == pytest.approx(expected["val_loss"], rel=1e-5)
     assert_same_weights(Classifier.load_from_checkpoint(tmp_path / "end.ckpt"), model_one)
+
+
+class StopsAlone(Classifier):
+    def training_step(self, batch, batch_idx):
+        if self.global_rank == 1 and batch_idx == 1:
+            self.trainer.stop("rank one has enough")
+        return super().training_step(batch, batch_idx)
+
+
+def test_all_processes_stop_at_the_same_step_when_one_is_asked_to(tmp_path):
+    trainer, _ = fit(tmp_path, 2, samples=64, batch_size=4, module_class=StopsAlone, log_every_n_steps=5, max_epochs=9)
+    assert trainer.stop_reason == "rank one has enough"
+    assert trainer.global_step == 5  # stopping is agreed on when rows are written
+
+
+class Dropped(Classifier):
+    def training_step(self, batch, batch_idx):
+        drawn = self.all_gather(torch.rand(4))
+        self.log("different", float(not torch.equal(drawn[0], drawn[-1])), on_step=False, on_epoch=True)
+        return super().training_step(batch, batch_idx)
+
+
+def test_processes_draw_random_numbers_of_their_own(tmp_path):
+    trainer, _ = fit(tmp_path, 2, samples=16, batch_size=4, module_class=Dropped, max_epochs=1)
+    assert float(trainer.callback_metrics["different"]) == 1.0

@@ -5,9 +5,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.lit_core.tiny import Rows
+from tests.lit_core.tiny import Regression, Rows, trainer
 
-from lit_core import Callback, EarlyStopping, LightningModule, ModelCheckpoint, ProgressBar, Trainer
+from lit_core import (
+    Callback,
+    EarlyStopping,
+    LightningDataModule,
+    LightningModule,
+    ModelCheckpoint,
+    ProgressBar,
+    Trainer,
+)
 from lit_core.config import TrainerConfig
 from lit_core.resolve import join_callbacks, resolve_callbacks, resolve_loggers, resolve_root, resolve_strategy
 from lit_loggers import CSVLogger, TensorBoardLogger
@@ -116,3 +124,19 @@ def test_the_strategy_is_made_from_all_five_settings() -> None:
         "bf16-mixed",
         1,
     )
+
+
+def test_a_misspelt_hook_of_a_callback_or_datamodule_is_named() -> None:
+    class Bell(Callback):
+        def on_train_epoch_ends(self, trainer, module):
+            """Never called."""
+
+    with pytest.raises(TypeError, match=r"on_train_epoch_ends looks like a hook.*'on_train_epoch_end'"):
+        Trainer(callbacks=[Bell()], logger=False)
+
+    class Data(LightningDataModule):
+        def train_dataloder(self):
+            """Never called."""
+
+    with pytest.raises(TypeError, match=r"train_dataloder looks like a hook.*'train_dataloader'"):
+        trainer(max_epochs=1).fit(Regression(), datamodule=Data())

@@ -247,3 +247,11 @@ def test_two_of_them_watch_two_quantities(tmp_path: Path) -> None:
 def test_settings_that_contradict_each_other_are_refused(options: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         ModelCheckpoint(**options)
+
+
+def test_a_run_that_is_cut_short_is_saved_also_between_its_steps(tmp_path) -> None:
+    keep = ModelCheckpoint(tmp_path, every_n_train_steps=100)
+    run = trainer(max_steps=3, enable_checkpointing=True, callbacks=[keep])
+    run.fit(Regression(), loader())
+    saved = torch.load(keep.last_model_path)
+    assert (saved["global_step"], saved["loops"]["progress"]["point"]) == (3, "batch")

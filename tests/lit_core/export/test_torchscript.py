@@ -122,3 +122,34 @@ def test_a_failure_leaves_the_mode_as_it_was() -> None:
     with pytest.raises(ZeroDivisionError):
         module.to_torchscript(method="trace", example_inputs=torch.ones(1))
     assert module.training
+
+
+def test_metrics_among_the_attributes_are_no_part_of_the_script() -> None:
+    class Measure(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.metric_state = {}
+
+        def forward(self, *args, **kwargs):
+            raise AssertionError("a metric is not called in an export")
+
+        def reset(self):
+            """Nothing to forget."""
+
+        def merge_state(self, state):
+            """Nothing to take in."""
+
+    class Measured(LightningModule):
+        def __init__(self) -> None:
+            super().__init__()
+            self.net = torch.nn.Linear(3, 2)
+            self.measures = torch.nn.ModuleDict({"one": Measure()})
+
+        def forward(self, x):
+            return self.net(x)
+
+    module = Measured()
+    scripted = module.to_torchscript()
+    x = torch.randn(5, 3)
+    assert torch.equal(scripted(x), module(x))
+    assert isinstance(module.measures["one"], Measure), "the module itself keeps them"

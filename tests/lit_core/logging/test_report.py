@@ -131,3 +131,29 @@ def test_loggers_are_ended_with_what_became_of_the_run() -> None:
     with pytest.raises(ValueError, match="no"):
         trainer(logger=bad).fit(Fails(), loader())
     assert (good.ended, bad.ended) == (["success"], ["failed"])
+
+
+def test_what_callbacks_log_at_the_end_of_an_epoch_is_in_that_epoch() -> None:
+    class Late(Callback):
+        def on_train_epoch_end(self, trainer, module):
+            module.log("late", float(trainer.current_epoch))
+            seen.append(float(trainer.callback_metrics.get("late", -1)))
+
+        def on_validation_epoch_end(self, trainer, module):
+            module.log("late_val", 7.0)
+
+    seen: list[float] = []
+    run = trainer(max_epochs=3, callbacks=[Late()])
+    run.fit(Regression(), loader(), loader())
+    assert float(run.callback_metrics["late"]) == 2.0
+    assert float(run.callback_metrics["late_val"]) == 7.0
+    assert seen == [-1.0, 0.0, 1.0]
+
+
+def test_step_values_in_evaluation_are_refused_rather_than_dropped() -> None:
+    class Wrong(Regression):
+        def validation_step(self, batch, batch_idx):
+            self.log("v", 1.0, on_step=True)
+
+    with pytest.raises(ValueError, match=r"on_step=True\) has no meaning in validation_step"):
+        trainer(max_epochs=1).fit(Wrong(), loader(), loader())

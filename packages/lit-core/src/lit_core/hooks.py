@@ -27,7 +27,7 @@ class LogRule:
 
 
 STEP = LogRule(on_step=True, on_epoch=False)
-EVAL_STEP = LogRule(on_step=False, on_epoch=True)
+EVAL_STEP = LogRule(on_step=False, on_epoch=True, step_allowed=False)
 EPOCH = LogRule(on_step=False, on_epoch=True, step_allowed=False)
 
 

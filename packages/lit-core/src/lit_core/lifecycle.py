@@ -76,6 +76,7 @@ def setup_data_and_model(run: Run) -> None:
     """Prepare data once per node, then set up data and model in every process."""
     owners: list[LightningDataModule | LightningModule] = [run.module]
     if run.datamodule is not None:
+        check_hook_names(run.datamodule, LightningDataModule)
         owners.insert(0, run.datamodule)
     if run.strategy.local_rank == 0:
         for owner in owners:

@@ -1,11 +1,12 @@
 """The state of metric objects inside an epoch, which no state dict holds."""
 
 from collections.abc import Iterator, Mapping
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 from torch import Tensor, nn
 
 _COUNT = "_update_count"
+M = TypeVar("M", bound=nn.Module)
 
 
 @runtime_checkable
@@ -38,6 +39,15 @@ def restore_metric_states(module: nn.Module, *ranks: dict[str, dict[str, Any]]) 
         for path, state in states.items():
             if path in metrics:
                 metrics[path].merge_state(state)
+
+
+def without_metrics(module: M) -> M:
+    """The module with an identity in place of each metric: they measure, and are no part of the forward pass."""
+    for path, child in list(module.named_modules()):
+        if path and isinstance(child, StatefulMetric):
+            parent, _, name = path.rpartition(".")
+            module.get_submodule(parent).register_module(name, nn.Identity())
+    return module
 
 
 def _metrics(module: nn.Module) -> Iterator[tuple[str, StatefulMetric]]:

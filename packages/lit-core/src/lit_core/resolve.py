@@ -10,6 +10,7 @@ from lit_core.callbacks.base import Callback
 from lit_core.callbacks.model_checkpoint import ModelCheckpoint
 from lit_core.callbacks.progress_bar import ProgressBar
 from lit_core.config import TrainerConfig
+from lit_core.hooks import check_hook_names
 from lit_loggers import Logger, TensorBoardLogger, get_logger
 
 
@@ -61,13 +62,14 @@ def resolve_callbacks(config: TrainerConfig) -> list[Callback]:
         callbacks = [c for c in callbacks if not isinstance(c, ModelCheckpoint)]
     if config.enable_progress_bar and not any(isinstance(c, ProgressBar) for c in callbacks):
         callbacks.append(ProgressBar())
-    _check_keys(callbacks)
+    _check(callbacks)
     return callbacks
 
 
-def _check_keys(callbacks: Sequence[Callback]) -> None:
+def _check(callbacks: Sequence[Callback]) -> None:
     seen: dict[str, Callback] = {}
     for callback in callbacks:
+        check_hook_names(callback, Callback)
         if callback.state_key in seen:
             raise ValueError(
                 f"Two callbacks have the state_key {callback.state_key!r}, so a checkpoint could not tell them apart: "
@@ -81,7 +83,7 @@ def join_callbacks(callbacks: list[Callback], configured: Any) -> list[Callback]
     own = list(configured) if isinstance(configured, (list, tuple)) else [configured] if configured else []
     classes = {type(callback) for callback in own}
     joined = [c for c in callbacks if type(c) not in classes] + own
-    _check_keys(joined)
+    _check(joined)
     return joined
 
 

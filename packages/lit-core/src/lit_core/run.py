@@ -1,7 +1,7 @@
 """Run: everything that one call of fit, validate, test or predict works with, resolved once."""
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -20,26 +20,39 @@ from lit_core.progress import Progress
 Stage = Literal["fit", "validate", "test", "predict"]
 
 
+INTERRUPT = "interrupt"
+"""Why a run stopped on Ctrl-C."""
+
+
 class StopSignal:
     """Whether training shall stop, and why. Anybody may ask; the loops obey at the next safe point."""
 
     def __init__(self) -> None:
         self.reason: str | None = None
         self.interrupted = False
+        self.agreed = False
 
     def ask(self, reason: str) -> None:
         """Stop at the next safe point; the first reason is kept."""
         self.reason = self.reason or reason
 
+    def agree(self, reasons: Iterable[str | None]) -> None:
+        """Every process knows now what any of them asked, so that all stop at the same place."""
+        for reason in reasons:
+            if reason is not None:
+                self.ask(reason)
+        self.agreed = self.reason is not None
+        self.interrupted = self.interrupted or (self.agreed and self.reason == INTERRUPT)
+
     def interrupt(self) -> None:
         """Stop because the user said so: before any minimum of epochs or steps."""
         self.interrupted = True
-        self.ask("interrupt")
+        self.ask(INTERRUPT)
 
     def clear(self) -> None:
         """Go on."""
         self.reason = None
-        self.interrupted = False
+        self.interrupted = self.agreed = False
 
 
 @dataclass(kw_only=True, eq=False)
@@ -136,8 +149,10 @@ class Run:
         progress, config = self.progress, self.config
         if progress.global_step >= self.last_step:
             return True
-        if self.stop.reason is None or self.stop.interrupted:
-            return self.stop.interrupted
+        if self.stop.reason is None or not (self.stop.agreed or self.strategy.world_size == 1):
+            return False
+        if self.stop.interrupted:
+            return True
         return progress.epoch >= (config.min_epochs or 0) and progress.global_step >= (config.min_steps or 0)
 
     @contextmanager

@@ -208,8 +208,7 @@ class Trainer:
             ckpt_path: weights to load first.
         """
         sources, module = Sources(predict=dataloaders), self._module_or(model)
-        result: list[Any] = self._start("predict", module, sources, datamodule, ckpt_path, keep=return_predictions)
-        return result
+        return list(self._start("predict", module, sources, datamodule, ckpt_path, keep=return_predictions))
 
     def stop(self, reason: str) -> None:
         """Ask training to stop at the next safe point, once its minimum of epochs and steps is reached."""

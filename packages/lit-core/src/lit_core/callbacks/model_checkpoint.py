@@ -132,8 +132,9 @@ class ModelCheckpoint(Callback):
                 f"ModelCheckpoint watches {self.monitor!r}, which was not logged; logged are "
                 f"{sorted(trainer.callback_metrics)}. Log it with self.log({self.monitor!r}, ...)."
             )
-        due = (trainer.current_epoch + 1) % (self.every_n_epochs or 1) == 0
-        if self.every_n_train_steps is None and (due or not trainer.is_last_batch):
+        cut_short = not trainer.is_last_batch
+        due = self.every_n_train_steps is None and (trainer.current_epoch + 1) % (self.every_n_epochs or 1) == 0
+        if due or (cut_short and self._saved_at != (trainer.global_step, trainer.current_epoch)):
             self._save(trainer)
 
     def _is_new(self, trainer: "Trainer") -> bool:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from lit_core.export._inputs import example_arguments
+from lit_core.metric_state import without_metrics
 from lit_core.modes import evaluation_mode
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ def to_torchscript(
     with evaluation_mode(module), warnings.catch_warnings():
         # torch says that TorchScript is in upkeep only; who calls this function chose it.
         warnings.filterwarnings("ignore", message=r".*torch\.jit\.", category=DeprecationWarning)
-        alone = module.alone()  # a Trainer's attributes cannot be compiled
+        alone = without_metrics(module.alone())  # a Trainer's attributes cannot be compiled
         if method == "script":
             scripted = torch.jit.script(alone, **kwargs)
         else:

@@ -113,7 +113,10 @@ class Collector:
         on_step = rule.on_step if on_step is None else on_step
         on_epoch = rule.on_epoch if on_epoch is None else on_epoch
         if on_step and not rule.step_allowed:
-            raise ValueError(f"self.log({name!r}, on_step=True) has no meaning in {hook}, which runs once per epoch.")
+            raise ValueError(
+                f"self.log({name!r}, on_step=True) has no meaning in {hook}: evaluation and the hooks that run once "
+                "per epoch log their reduction over the epoch (on_epoch=True, the default there)."
+            )
         if not (on_step or on_epoch):
             raise ValueError(f"self.log({name!r}, on_step=False, on_epoch=False) would log nothing: set one of them.")
         if reduce_fx not in REDUCTIONS:
@@ -129,7 +132,7 @@ class Collector:
         options = Options(prog_bar, logger, on_step, on_epoch, reduce_fx, sync_dist, rank_zero_only)
         entry = _Asked(key, options, asked)
         restored = self._restored.pop(f"{self._stage}.{key}", None)
-        begins = hook.endswith("_start") and not rule.step_allowed
+        begins = hook.endswith("_epoch_start") or hook == "on_train_start"
         if restored is not None and (rule.step_allowed or begins):  # what the end of an epoch logs, it logs anew
             entry.take_over(restored)
             if begins:

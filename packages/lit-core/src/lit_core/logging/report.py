@@ -110,4 +110,5 @@ class Report:
 
 def _bare(key: str) -> str:
     name, slash, dataloader = key.partition("/dataloader_idx_")
-    return name.removesuffix("_step").removesuffix("_epoch") + slash + dataloader
+    bare = name.removesuffix("_step") if name.endswith("_step") else name.removesuffix("_epoch")
+    return bare + slash + dataloader

@@ -51,6 +51,7 @@ def run(
             hooks.end_module(f"on_{name}_epoch_end")
             values = run.report.flush_epoch(stage) if keep else run.collector.discard(stage)
             hooks.end_callbacks(f"on_{name}_epoch_end")
+            values |= run.report.flush_epoch(stage) if keep else run.collector.discard(stage)  # what callbacks logged
         hooks.end(f"on_{name}_end")
         return values
     finally:

@@ -2,6 +2,9 @@
 
 from typing import Any
 
+import torch
+
+from lit_accelerators import mix_seed
 from lit_core.data.loaders import PreparedLoader
 from lit_core.loops import evaluate
 from lit_core.loops.optimization import Optimization, make_optimization
@@ -31,9 +34,11 @@ def run(run: Run) -> None:
     """
     progress, hooks = run.progress, run.hooks
     if progress.batches == 0:
+        _own_random_stream(run)
         _sanity_check(run)
     run.collector.open("train")
     hooks.start("on_train_start")
+    _agree_on_stop(run)
     progress.start_timer()
     optimize = make_optimization(run)
     try:
@@ -44,6 +49,12 @@ def run(run: Run) -> None:
         optimize.close()
         progress.stop_timer()
     hooks.end("on_train_end")
+
+
+def _own_random_stream(run: Run) -> None:
+    """Let each process draw its own random numbers from here on: equal ones would drop the same units everywhere."""
+    if run.strategy.global_rank > 0:
+        torch.manual_seed(mix_seed(torch.initial_seed(), run.strategy.global_rank))
 
 
 def _sanity_check(run: Run) -> None:
@@ -117,6 +128,7 @@ def _batch(run: Run, loader: PreparedLoader, optimize: Optimization, batch: Any,
         hooks.end_module("on_train_batch_end", output, batch, batch_idx)
     if progress.global_step != steps_before and progress.global_step % run.config.log_every_n_steps == 0:
         run.report.flush_steps("train")
+        _agree_on_stop(run)
     if heard:
         hooks.end_callbacks("on_train_batch_end", output, batch, batch_idx)
     return False
@@ -167,14 +179,12 @@ def _end_epoch(run: Run, whole: bool) -> None:
         progress.point = "epoch"
     hooks.end_callbacks("on_train_epoch_end")
     if whole:
+        run.report.flush_epoch("train")  # what callbacks logged at the end
         progress.leave_epoch()
     _agree_on_stop(run)
 
 
 def _agree_on_stop(run: Run) -> None:
     """Tell every process if one was asked to stop."""
-    collectives = run.strategy.collectives
-    if collectives.world_size > 1:
-        for reason in collectives.all_gather_object(run.stop.reason):
-            if reason is not None:
-                run.stop.ask(reason)
+    if run.strategy.world_size > 1:
+        run.stop.agree(run.strategy.collectives.all_gather_object(run.stop.reason))
