@@ -31,6 +31,8 @@ class Collector:
         self._stages: dict[str, dict[_Place, _Asked]] = {}
         self._stage = ""
         self._entries: dict[_Place, _Asked] = {}
+        self._known: dict[tuple[Any, ...], _Asked] = {}
+        """The entries of this stage by everything a call says, so that a repeated call finds its own at once."""
         self._hook = ""
         self._dataloader: int | None = None
         self._batch: Any = None
@@ -42,7 +44,7 @@ class Collector:
     def open(self, stage: str) -> str:
         """What is logged from now on belongs to ``stage``; returns the stage before."""
         before, self._stage = self._stage, stage
-        self._entries = self._stages.setdefault(stage, {})
+        self._entries, self._known = self._stages.setdefault(stage, {}), {}
         self.begin_batch(None, None)
         return before
 
@@ -74,28 +76,36 @@ class Collector:
         rank_zero_only: bool = False,
     ) -> None:
         """Take one value; see ``LightningModule.log``."""
-        place = (self._hook, name, self._dataloader if add_dataloader_idx else None)
+        dataloader = self._dataloader if add_dataloader_idx else None
         asked = (prog_bar, logger, on_step, on_epoch, reduce_fx, sync_dist, rank_zero_only)
-        entry = self._entries.get(place)
+        entry = self._known.get((self._hook, name, dataloader, asked))
         if entry is None:
-            entry = self._entries[place] = self._new_entry(place, asked, _is_metric(value))
-            if entry.logged:  # by this hook, before the run was resumed inside this epoch
+            entry, is_new = self._learn((self._hook, name, dataloader), asked, value)
+            if is_new and entry.logged:  # by this hook, before the run was resumed inside this epoch
                 return
-        elif entry.asked != asked:
-            raise ValueError(
-                f"self.log({name!r}, ...) was called in {self._hook} with other options than before: "
-                f"{asked} and {entry.asked}. Use one set of options per key, or two keys."
-            )
         if not isinstance(value, Tensor) and _is_metric(value):
             self._add_metric(entry, value)
-        elif not entry.weighted:
-            entry.add(value, 1.0)
-        else:
-            entry.add(value, self._weight() if batch_size is None else batch_size)
+            return
+        weight = 1 if not entry.weighted else self._batch_size if batch_size is None else batch_size
+        entry.add(value, self._find_weight() if weight is None else weight)
 
-    def _weight(self) -> int:
-        if self._batch_size is None:
-            self._batch_size = 1 if self._batch is None else self._find_batch_size(self._batch)
+    def _learn(self, place: _Place, asked: tuple[Any, ...], value: Any) -> tuple["_Asked", bool]:
+        """The entry for a call that is seen for the first time since the stage was opened, and whether it is new."""
+        entry, is_new = self._entries.get(place), False
+        if entry is None:
+            entry, is_new = self._new_entry(place, asked, _is_metric(value)), True
+            self._entries[place] = entry
+        elif entry.asked != asked:
+            raise ValueError(
+                f"self.log({place[1]!r}, ...) was called in {place[0]} with other options than before: "
+                f"{asked} and {entry.asked}. Use one set of options per key, or two keys."
+            )
+        self._known[(*place, asked)] = entry
+        return entry, is_new
+
+    def _find_weight(self) -> int:
+        """The size of a batch that the order does not tell; 1 between batches."""
+        self._batch_size = 1 if self._batch is None else self._find_batch_size(self._batch)
         return self._batch_size
 
     def _new_entry(self, place: _Place, asked: tuple[Any, ...], is_metric: bool) -> "_Asked":

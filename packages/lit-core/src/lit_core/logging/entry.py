@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 REDUCTIONS = ("mean", "sum", "min", "max")
-_FOLD_AT = 64  # values kept before they are folded into the running reduction: memory does not grow with steps
+_FOLD_AT = 32  # values kept before they are folded into the running reduction: memory does not grow with steps
 
 
 @runtime_checkable
@@ -49,10 +49,10 @@ class Entry:
     """Values of one key. Appending never reads a device; :meth:`reduced` does, at a flush."""
 
     __slots__ = (
+        "_each",
         "_total",
         "_values",
         "_weight",
-        "_weights",
         "fresh",
         "key",
         "latest",
@@ -75,8 +75,8 @@ class Entry:
 
     def clear(self) -> None:
         """Forget what was reduced so far (the last value stays readable)."""
-        self._values: list[Tensor | float] = []
-        self._weights: list[float] = []
+        self._values: list[Tensor] = []
+        self._each = 1.0
         self._total: Tensor | float | None = None
         self._weight = 0.0
         self.fresh = False
@@ -108,24 +108,36 @@ class Entry:
 
     def add(self, value: Any, weight: float) -> None:
         """Append a value; a tensor stays on its device, detached from its graph and from the caller's buffer."""
-        if isinstance(value, Tensor):
-            if value.ndim:
-                if value.numel() != 1:
-                    raise ValueError(
-                        f"self.log({self.key!r}, ...) takes one number, got a tensor of shape {tuple(value.shape)}: "
-                        "reduce it first (value.mean())."
-                    )
-                value = value.reshape(())
-            value = value.detach().clone()  # `loss += penalty` after the call changes a loss in place, graph or not
-        elif not isinstance(value, (int, float)):
-            value = self._number(value)
+        if not isinstance(value, Tensor):
+            self._add_number(value if isinstance(value, (int, float)) else self._number(value), weight)
+            return
+        if value.ndim:
+            value = self._scalar(value)
+        # A copy: `loss += penalty` after the call changes a loss in place, graph or not.
+        self.latest = value = value.detach().clone()
+        self.fresh = self.logged = True
+        if self.options.on_epoch:
+            if weight != self._each:
+                self._fold()
+                self._each = weight
+            self._values.append(value)
+            if len(self._values) == _FOLD_AT:
+                self._fold()
+
+    def _add_number(self, value: float, weight: float) -> None:
         self.latest = value
         self.fresh = self.logged = True
         if self.options.on_epoch:
-            self._values.append(value)
-            self._weights.append(weight)
-            if len(self._values) >= _FOLD_AT:
-                self._fold()
+            self._join(value * weight if self.weighted else value)
+            self._weight += weight
+
+    def _scalar(self, value: Tensor) -> Tensor:
+        if value.numel() != 1:
+            raise ValueError(
+                f"self.log({self.key!r}, ...) takes one number, got a tensor of shape {tuple(value.shape)}: "
+                "reduce it first (value.mean())."
+            )
+        return value.reshape(())
 
     def _number(self, value: Any) -> float:
         try:
@@ -140,24 +152,15 @@ class Entry:
         """Reduce the buffered values into the running total, on their device, in float64 where it exists."""
         if not self._values:
             return
-        weighted = self.options.reduce_fx == "mean"
-        weights = self._weights if weighted else [1.0] * len(self._values)
-        numbers = [(v, w) for v, w in zip(self._values, weights, strict=True) if not isinstance(v, Tensor)]
-        tensors = [(v, w) for v, w in zip(self._values, weights, strict=True) if isinstance(v, Tensor)]
-        for value, weight in numbers:
-            self._join(value * weight if weighted or self.options.reduce_fx == "sum" else value)
-        if tensors:
-            stacked = _wide(torch.stack([v for v, _ in tensors]))
-            if weighted:
-                kept = {w for _, w in tensors}
-                scale = kept.pop() if len(kept) == 1 else stacked.new_tensor([w for _, w in tensors])
-                stacked = stacked * scale
-            if self.options.reduce_fx in ("mean", "sum"):
-                self._join(stacked.sum())
-            else:
-                self._join(stacked.amin() if self.options.reduce_fx == "min" else stacked.amax())
-        self._weight += sum(weights)
-        self._values, self._weights = [], []
+        stacked = _wide(torch.stack(self._values))
+        if self.options.reduce_fx == "mean":
+            self._join(stacked.sum() * self._each)
+        elif self.options.reduce_fx == "sum":
+            self._join(stacked.sum())
+        else:
+            self._join(stacked.amin() if self.options.reduce_fx == "min" else stacked.amax())
+        self._weight += self._each * len(self._values)
+        self._values = []
 
     def _join(self, part: Tensor | float) -> None:
         if self._total is None:
