@@ -436,6 +436,8 @@ class LightningModule(nn.Module, HasHParams):
     def attach(self, trainer: "Trainer", collect: Callable[..., None]) -> None:
         """The Trainer begins to run this module; called by the framework."""
         self._trainer, self._collect = trainer, collect
+        if type(self).log is LightningModule.log:
+            self.__dict__["log"] = collect  # the same signature: one call less, each time
 
     def alone(self: Self) -> Self:
         """A copy that no Trainer runs and whose attributes can all be inspected: what exports work on."""
@@ -446,6 +448,7 @@ class LightningModule(nn.Module, HasHParams):
     def detach_logging(self) -> None:
         """The run is over: what is logged from now on has no place; called by the framework."""
         self._collect = None
+        self.__dict__.pop("log", None)
 
     @property
     def is_attached(self) -> bool:
@@ -550,4 +553,5 @@ class LightningModule(nn.Module, HasHParams):
 
     def __getstate__(self) -> dict[str, Any]:
         """Everything but the Trainer: a copy or a pickle of the module is the module alone."""
-        return {**self.__dict__, "_trainer": None, "_collect": None}
+        kept = {name: value for name, value in self.__dict__.items() if name != "log"}
+        return {**kept, "_trainer": None, "_collect": None}

@@ -76,11 +76,21 @@ class Collector:
         rank_zero_only: bool = False,
     ) -> None:
         """Take one value; see ``LightningModule.log``."""
-        dataloader = self._dataloader if add_dataloader_idx else None
-        asked = (prog_bar, logger, on_step, on_epoch, reduce_fx, sync_dist, rank_zero_only)
-        entry = self._known.get((self._hook, name, dataloader, asked))
+        call = (
+            self._hook,
+            name,
+            self._dataloader if add_dataloader_idx else None,
+            prog_bar,
+            logger,
+            on_step,
+            on_epoch,
+            reduce_fx,
+            sync_dist,
+            rank_zero_only,
+        )
+        entry = self._known.get(call)
         if entry is None:
-            entry, is_new = self._learn((self._hook, name, dataloader), asked, value)
+            entry, is_new = self._learn(call, value)
             if is_new and entry.logged:  # by this hook, before the run was resumed inside this epoch
                 return
         if not isinstance(value, Tensor) and _is_metric(value):
@@ -89,8 +99,9 @@ class Collector:
         weight = 1 if not entry.weighted else self._batch_size if batch_size is None else batch_size
         entry.add(value, self._find_weight() if weight is None else weight)
 
-    def _learn(self, place: _Place, asked: tuple[Any, ...], value: Any) -> tuple["_Asked", bool]:
+    def _learn(self, call: tuple[Any, ...], value: Any) -> tuple["_Asked", bool]:
         """The entry for a call that is seen for the first time since the stage was opened, and whether it is new."""
+        place, asked = call[:3], call[3:]
         entry, is_new = self._entries.get(place), False
         if entry is None:
             entry, is_new = self._new_entry(place, asked, _is_metric(value)), True
@@ -100,7 +111,7 @@ class Collector:
                 f"self.log({place[1]!r}, ...) was called in {place[0]} with other options than before: "
                 f"{asked} and {entry.asked}. Use one set of options per key, or two keys."
             )
-        self._known[(*place, asked)] = entry
+        self._known[call] = entry
         return entry, is_new
 
     def _find_weight(self) -> int:

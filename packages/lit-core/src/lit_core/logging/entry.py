@@ -54,6 +54,7 @@ class Entry:
         "_values",
         "_weight",
         "fresh",
+        "gathers",
         "key",
         "latest",
         "logged",
@@ -66,6 +67,7 @@ class Entry:
     def __init__(self, key: str, options: Options) -> None:
         self.key = key
         self.options = options
+        self.gathers = options.on_epoch
         self.weighted = options.on_epoch and options.reduce_fx == "mean"
         self.latest: Tensor | float | None = None
         self.fresh = False
@@ -116,7 +118,7 @@ class Entry:
         # A copy: `loss += penalty` after the call changes a loss in place, graph or not.
         self.latest = value = value.detach().clone()
         self.fresh = self.logged = True
-        if self.options.on_epoch:
+        if self.gathers:
             if weight != self._each:
                 self._fold()
                 self._each = weight
@@ -127,7 +129,7 @@ class Entry:
     def _add_number(self, value: float, weight: float) -> None:
         self.latest = value
         self.fresh = self.logged = True
-        if self.options.on_epoch:
+        if self.gathers:
             self._join(value * weight if self.weighted else value)
             self._weight += weight
 
