@@ -16,7 +16,7 @@ import tempfile
 import time
 import warnings
 from collections.abc import Callable
-from contextlib import redirect_stderr
+from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 
 import torch
@@ -132,18 +132,18 @@ def framework_cases(trainer_class: type, module_class: type) -> dict[str, Case]:
 def ratios(case: str, run: Case, loader: DataLoader, epochs: int, rounds: int) -> tuple[float, float, float]:
     """Ratio to the bare loop, microseconds per batch beyond it, and of it: medians over pairs run one after another."""
     batches = len(loader) * epochs
-    pairs = []
+    bare, pairs = BARE.get(case, bare_fit), []
     for i in range(rounds + 1):
-        seconds = []
-        for function in (BARE.get(case, bare_fit), run):
+        seconds: dict[Case, float] = {}
+        for function in (bare, run) if i % 2 else (run, bare):  # in turns, so that who goes first does not matter
             begin = time.process_time()
             function(loader, epochs)
-            seconds.append(time.process_time() - begin)
+            seconds[function] = time.process_time() - begin
         if i:  # the first pair warms up
-            pairs.append(seconds)
-    ratio = statistics.median(ours / bare for bare, ours in pairs)
-    extra_us = statistics.median((ours - bare) / batches * 1e6 for bare, ours in pairs)
-    bare_us = statistics.median(bare / batches * 1e6 for bare, _ in pairs)
+            pairs.append((seconds[bare], seconds[run]))
+    ratio = statistics.median(ours / theirs for theirs, ours in pairs)
+    extra_us = statistics.median((ours - theirs) / batches * 1e6 for theirs, ours in pairs)
+    bare_us = statistics.median(theirs / batches * 1e6 for theirs, _ in pairs)
     return ratio, extra_us, bare_us
 
 
@@ -160,8 +160,8 @@ def peers() -> dict[str, dict[str, Case]]:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--batches", type=int, default=500, help="batches per epoch")
-    parser.add_argument("--epochs", type=int, default=4)
-    parser.add_argument("--rounds", type=int, default=15)
+    parser.add_argument("--epochs", type=int, default=2)
+    parser.add_argument("--rounds", type=int, default=40)
     parser.add_argument("--peer-rounds", type=int, default=3)
     options = parser.parse_args()
     warnings.simplefilter("ignore")
@@ -172,7 +172,7 @@ def main() -> int:
     print(f"{'case':<52} {'bare us':>8} {'extra us':>9} {'ratio':>6} {'bound':>6}  {'  '.join(others)}")
     over = False
     for case, run in framework_cases(Trainer, LightningModule).items():
-        with Path(os.devnull).open("w") as nowhere, redirect_stderr(nowhere):
+        with Path(os.devnull).open("w") as nowhere, redirect_stderr(nowhere), redirect_stdout(nowhere):
             ratio, extra, bare = ratios(case, run, loader, options.epochs, options.rounds)
             beside = [ratios(case, c[case], loader, options.epochs, options.peer_rounds)[0] for c in others.values()]
         over |= ratio > BOUNDS[case]
