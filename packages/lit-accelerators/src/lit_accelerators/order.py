@@ -18,6 +18,7 @@ from torch.utils.data import BatchSampler, DataLoader, IterableDataset, RandomSa
 
 _GOLDEN = 0x9E3779B97F4A7C15  # 2**64 / golden ratio: the increment of SplitMix64
 _MASK = (1 << 64) - 1
+_BLOCK = 64  # global batches whose indices become Python numbers at once
 
 
 def mix_seed(seed: int, *numbers: int) -> int:
@@ -142,9 +143,12 @@ class BatchOrder(Sampler[list[int]]):
     def __iter__(self) -> Iterator[list[int]]:
         order = epoch_order(self.num_samples, seed=self.seed, epoch=self.epoch, shuffle=self.shuffle)
         together = self.global_batch_size
-        for begin in range(self.start, self.start + len(self) * together, together):
-            dealt = order[begin + self.rank : begin + together : self.world_size].tolist()
-            yield dealt or [int(order[begin])]
+        end = self.start + len(self) * together
+        for block in range(self.start, end, _BLOCK * together):  # numbers in blocks: one by one they cost more
+            indices = order[block : min(block + _BLOCK * together, end)].tolist()
+            for begin in range(0, min(_BLOCK * together, end - block), together):
+                dealt = indices[begin + self.rank : begin + together : self.world_size]
+                yield dealt or [indices[begin]]
 
     def cursor_after(self, num_batches: int) -> int:
         """The cursor once this object's first ``num_batches`` batches (of every rank) are consumed."""

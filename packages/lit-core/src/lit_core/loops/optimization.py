@@ -153,6 +153,13 @@ class Automatic:
         self._has_step_schedulers = any(s.interval == "step" for s in run.optimizers.schedulers)
         self._pending = [0] * len(self._optimizers)
         """Backward passes of each optimizer since its last step."""
+        self._simple = (
+            len(self._optimizers) == 1
+            and self._accumulate == 1
+            and not (self._own_step or self._own_zero_grad or self._prepares_step or self._heard or self._step_end)
+            and not self._takes_index
+            and not isinstance(self._optimizers[0], torch.optim.LBFGS)
+        )
         self._group_size = self._accumulate
 
     def begin_epoch(self) -> None:
@@ -167,6 +174,11 @@ class Automatic:
         """Work on one batch; returns what ``training_step`` returned (a list, with several optimizers)."""
         counter = self._counter
         steps_before = counter.steps
+        if self._simple:
+            output = self._simple_turn(batch, batch_idx, weight)
+            if counter.steps != steps_before:
+                self._count_update()
+            return output
         first = last = True
         if self._accumulate > 1:
             position, size = self._place_in_group(batch_idx)
@@ -178,6 +190,20 @@ class Automatic:
             output = self._all_turns(batch, batch_idx, weight, first, last)
         if counter.steps != steps_before:
             self._count_update()
+        return output
+
+    def _simple_turn(self, batch: Any, batch_idx: int, scale: float) -> Any:
+        """One optimizer, one batch per update, nothing replaced and nobody listening: what most training is."""
+        optimizer = self._optimizers[0]
+        self._enter("training_step")
+        output = self._step(batch, batch_idx)
+        self._enter("")
+        loss = output if isinstance(output, Tensor) else _loss_of(output)
+        optimizer.zero_grad()
+        if loss is None:
+            return None
+        self._backward(loss if scale == 1.0 else loss * scale)
+        self._optimizer_step(optimizer)
         return output
 
     def _place_in_group(self, batch_idx: int) -> tuple[int, int]:
