@@ -13,9 +13,8 @@ from lit_core.module import LightningModule
 if TYPE_CHECKING:
     from lit_core.trainer import Trainer
 
-_FORMAT = "{desc} {percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} [{elapsed}<{remaining}, {rate_fmt}] {postfix}"
+_FORMAT = "{desc} {percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} [{elapsed}<{remaining}, {rate_fmt}{postfix}]"
 _NAMES = {"validate": "Validating", "test": "Testing", "predict": "Predicting"}
-_FORMAT = "{desc} {percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} [{elapsed}<{remaining}, {rate_fmt}] {postfix}"
 
 
 class ProgressBar(Callback):
