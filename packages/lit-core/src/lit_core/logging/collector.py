@@ -181,10 +181,6 @@ class Collector:
             if entry.options.on_step and entry.latest is not None and (entry.options.prog_bar or not prog_bar_only)
         }
 
-    def is_empty(self, stage: str) -> bool:
-        """Whether nothing was ever logged in ``stage`` by this process."""
-        return not self._stages.get(stage)
-
     def flush_steps(self, stage: str) -> dict[str, tuple[Options, float]]:
         """Read the step values that came since the last flush; collective, since ranks may have logged other keys."""
         fresh = [e for e in self._stages.get(stage, {}).values() if e.fresh and e.options.on_step]
@@ -227,12 +223,11 @@ class Collector:
         }
         for key, (options, _) in known.items():
             result[key] = (options, _compute(key, objects[key]))
-        if keep:
-            return {_forked_key(key, options, "epoch"): (options, value) for key, (options, value) in result.items()}
-        for metric in objects.values():  # only now: metrics of a collection may share one state
-            metric.reset()
-        for entry in self._stages.get(stage, {}).values():
-            entry.clear()
+        if not keep:
+            for metric in objects.values():  # only now: metrics of a collection may share one state
+                metric.reset()
+            for entry in self._stages.get(stage, {}).values():
+                entry.clear()
         return {_forked_key(key, options, "epoch"): (options, value) for key, (options, value) in result.items()}
 
     def _unclaimed(self, stage: str, *, keep: bool) -> dict[str, Entry]:

@@ -176,18 +176,9 @@ class Automatic:
         steps_before = counter.steps
         if self._simple:
             output = self._simple_turn(batch, batch_idx, weight)
-            if counter.steps != steps_before:
-                self._count_update()
-            return output
-        first = last = True
-        if self._accumulate > 1:
-            position, size = self._place_in_group(batch_idx)
-            first, last = position == 0, position == size - 1
-            weight /= size
-        if len(self._optimizers) == 1:
-            output = self._turn(0, batch, batch_idx, weight, first, last)
         else:
-            output = self._all_turns(batch, batch_idx, weight, first, last)
+            position, size = self._place_in_group(batch_idx) if self._accumulate > 1 else (0, 1)
+            output = self._all_turns(batch, batch_idx, weight / size, position == 0, position == size - 1)
         if counter.steps != steps_before:
             self._count_update()
         return output
@@ -220,6 +211,8 @@ class Automatic:
         if not self._optimizers:
             self._enter("training_step")
             return self._step(batch, batch_idx)
+        if len(self._optimizers) == 1:
+            return self._turn(0, batch, batch_idx, scale, first, last)
         outputs = []
         for index in self._turns[self._progress.batches % len(self._turns)]:
             with toggled(self._optimizers[index], self._optimizers):
