@@ -62,3 +62,22 @@ def test_a_changed_signature_changes_the_frozen_text() -> None:
     assert frozen_text(Project.of(sample), "lit_core") == expected
     sample["lit_core/a.py"] = sample["lit_core/a.py"].replace("b=None", "b=0")
     assert frozen_text(Project.of(sample), "lit_core") == expected.replace("b=None", "b=0")
+
+
+def test_a_stub_lists_what_its_package_offers_and_what_it_passes_on() -> None:
+    sample = {
+        "lit_metrics/__init__.py": "__all__, __getattr__, __dir__ = attach(__name__)\n",
+        "lit_metrics/__init__.pyi": "from lit_metrics.a import g as g\nfrom lit_metrics.more import *\n",
+        "lit_metrics/a.py": "def f() -> int: ...\ndef g() -> int: ...\n",
+        "lit_metrics/more/__init__.py": "__all__, __getattr__, __dir__ = attach(__name__)\n",
+        "lit_metrics/more/__init__.pyi": "from lit_metrics.a import f as f\n",
+    }
+    expected = "# lit_metrics\ndef f() -> int\ndef g() -> int\n\n# lit_metrics.more\nf = lit_metrics.a.f\n"
+
+    assert frozen_text(Project.of(sample), "lit_metrics") == expected
+    assert not list(unsorted_exports(Project.of(sample)))
+    sample["lit_metrics/more/__init__.pyi"] += "from lit_metrics.a import Gone as Gone\n"
+    assert {v.place for v in unsorted_exports(Project.of(sample))} == {
+        "lit_metrics/__init__.pyi",
+        "lit_metrics/more/__init__.pyi",
+    }

@@ -1,146 +1,25 @@
-"""Laws that every metric of lit-metrics obeys; a new metric adds one row to `ROWS`."""
+"""Laws that every metric of lit-metrics obeys; a new metric adds one row to its family in `metric_rows`."""
 
 from __future__ import annotations
 
 import multiprocessing
 import warnings
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from importlib import import_module
+from pathlib import Path
+from typing import Any
 
-import numpy as np
 import pytest
 import torch
 import torch.distributed as dist
 
 import lit_metrics as lm
 from lit_metrics.testing import LAWS, check_metric
+from tests.contracts.metric_rows.row import Row, batches
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
-
-SIZES = (5, 3, 6, 1)
-
-
-def batches(make: Callable[[torch.Generator, int], tuple[Any, ...]]) -> list[tuple[Any, ...]]:
-    generator = torch.Generator().manual_seed(1)
-    return [make(generator, n) for n in SIZES]
-
-
-def scores(k: int) -> Callable[[torch.Generator, int], tuple[Any, ...]]:
-    return lambda g, n: (torch.randn(n, k, generator=g), torch.randint(k, (n,), generator=g))
-
-
-def binary(g: torch.Generator, n: int) -> tuple[Any, ...]:
-    return torch.rand(n, generator=g), torch.randint(2, (n,), generator=g)
-
-
-def logits(g: torch.Generator, n: int) -> tuple[Any, ...]:
-    return 5 * torch.randn(n, generator=g), torch.randint(2, (n,), generator=g)
-
-
-def labels(g: torch.Generator, n: int) -> tuple[Any, ...]:
-    return torch.rand(n, 4, generator=g), torch.randint(2, (n, 4), generator=g)
-
-
-def values(g: torch.Generator, n: int) -> tuple[Any, ...]:
-    return torch.randn(n, generator=g), torch.randn(n, generator=g)
-
-
-def outputs(g: torch.Generator, n: int) -> tuple[Any, ...]:
-    return torch.randn(n, 3, generator=g), torch.randn(n, 3, generator=g)
-
-
-def one_value(g: torch.Generator, n: int) -> tuple[Any, ...]:
-    return (torch.randn(n, generator=g),)
-
-
-def weighted(g: torch.Generator, n: int) -> tuple[Any, ...]:
-    return torch.randn(n, generator=g), torch.rand(n, generator=g)
-
-
-def hit_rate(p: torch.Tensor, t: torch.Tensor) -> float:
-    return float(np.mean(p.numpy().argmax(1) == t.numpy()))
-
-
-def recalls(k: int) -> Callable[[torch.Tensor, torch.Tensor], np.ndarray]:
-    def reference(p: torch.Tensor, t: torch.Tensor) -> np.ndarray:
-        found, true = p.numpy().argmax(1), t.numpy()
-        return np.array([np.mean(found[true == c] == c) if (true == c).any() else 0.0 for c in range(k)])
-
-    return reference
-
-
-def top_k_rate(k: int) -> Callable[[torch.Tensor, torch.Tensor], float]:
-    return lambda p, t: float(np.mean([c in np.argsort(-row)[:k] for row, c in zip(p.numpy(), t.numpy(), strict=True)]))
-
-
-def threshold_hits(p: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
-    return ((p > 0.5) == t).double()
-
-
-@dataclass
-class Row:
-    """One metric: how to make it, what to feed it, what to expect of all batches together."""
-
-    make: Callable[[], lm.Metric]
-    data: Callable[[torch.Generator, int], tuple[Any, ...]]
-    reference: Callable[..., Any] | None = None
-    options: dict[str, Any] = field(default_factory=dict)
-
-
-ORDERED = {"order_matters": True}
-
-ROWS: dict[str, Row] = {
-    "Accuracy": Row(lm.Accuracy, scores(3), hit_rate),
-    "Accuracy(binary)": Row(lambda: lm.Accuracy(task="binary"), binary, lambda p, t: threshold_hits(p, t).mean()),
-    "BinaryAccuracy": Row(lm.BinaryAccuracy, binary, lambda p, t: threshold_hits(p, t).mean()),
-    "BinaryAccuracy(logits)": Row(
-        lambda: lm.BinaryAccuracy(threshold=0.7, logits=True),
-        logits,
-        lambda p, t: ((p.sigmoid() > 0.7) == t).double().mean(),
-    ),
-    "CatMetric": Row(lm.CatMetric, one_value, lambda v: v, ORDERED),
-    "MaxMetric": Row(lm.MaxMetric, one_value, lambda v: v.max()),
-    "MeanMetric": Row(lm.MeanMetric, one_value, np.average),
-    "MeanMetric(weights)": Row(lm.MeanMetric, weighted, lambda v, w: np.average(v, weights=w)),
-    "MeanSquaredError": Row(lm.MeanSquaredError, values, lambda p, t: np.mean((p.numpy() - t.numpy()) ** 2)),
-    "MeanSquaredError(outputs)": Row(
-        lambda: lm.MeanSquaredError(squared=False, num_outputs=3),
-        outputs,
-        lambda p, t: np.sqrt(np.mean((p.numpy() - t.numpy()) ** 2, axis=0)),
-    ),
-    "MeanSquaredError(sample_weight)": Row(
-        lm.MeanSquaredError,
-        lambda g, n: (*values(g, n), torch.rand(n, generator=g)),
-        lambda p, t, w: np.average((p.numpy() - t.numpy()) ** 2, weights=w.numpy()),
-    ),
-    "MinMetric": Row(lm.MinMetric, one_value, lambda v: v.min()),
-    "MulticlassAccuracy": Row(lambda: lm.MulticlassAccuracy(4), scores(4), lambda p, t: recalls(4)(p, t).mean()),
-    "MulticlassAccuracy(many classes)": Row(
-        lambda: lm.MulticlassAccuracy(200, average="micro"), scores(200), hit_rate, {"dtypes": (torch.float64,)}
-    ),
-    "MulticlassAccuracy(none)": Row(lambda: lm.MulticlassAccuracy(4, average="none"), scores(4), recalls(4)),
-    "MulticlassAccuracy(sample_weight)": Row(
-        lambda: lm.MulticlassAccuracy(3, average="micro"),
-        lambda g, n: (*scores(3)(g, n), torch.rand(n, generator=g)),
-        lambda p, t, w: np.average(p.numpy().argmax(1) == t.numpy(), weights=w.numpy()),
-    ),
-    "MulticlassAccuracy(samplewise)": Row(
-        lambda: lm.MulticlassAccuracy(3, average="micro", multidim_average="samplewise"),
-        lambda g, n: (torch.randn(n, 3, 6, generator=g), torch.randint(3, (n, 6), generator=g)),
-        lambda p, t: np.mean(p.numpy().argmax(1) == t.numpy(), axis=1),
-        ORDERED,
-    ),
-    "MulticlassAccuracy(top_k)": Row(
-        lambda: lm.MulticlassAccuracy(5, average="micro", top_k=2), scores(5), top_k_rate(2)
-    ),
-    "MultilabelAccuracy": Row(lambda: lm.MultilabelAccuracy(4), labels, lambda p, t: threshold_hits(p, t).mean()),
-    "MultilabelAccuracy(none)": Row(
-        lambda: lm.MultilabelAccuracy(4, average=None), labels, lambda p, t: threshold_hits(p, t).mean(0)
-    ),
-    "SumMetric": Row(lm.SumMetric, one_value, lambda v: v.double().sum()),
-}
+FAMILIES = sorted(p.stem for p in (Path(__file__).parent / "metric_rows").glob("*.py") if p.stem != "row")
+ROWS: dict[str, Row] = {}
+for family in FAMILIES:
+    ROWS |= import_module(f"tests.contracts.metric_rows.{family}").ROWS
 
 
 @pytest.mark.parametrize("name", ROWS)

@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 import torch
-from tests.lit_core.tiny import Regression, loader, network, same, samples, trainer, weights
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import OneCycleLR, ReduceLROnPlateau, StepLR
 
 from lit_accelerators import epoch_order
 from lit_core import Callback, LightningModule
+from tests.lit_core.tiny import Regression, loader, network, same, samples, trainer, weights
 
 N, BATCH, EPOCHS = 21, 2, 3  # 11 batches, the last of one sample: neither a multiple of 2 nor of 4
 

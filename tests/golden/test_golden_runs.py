@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 import torch
-from tests.lit_core.tiny import trainer
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import StepLR
 from torch.utils.data import DataLoader, TensorDataset
 
 from lit_core import Callback, LightningModule
+from tests.lit_core.tiny import trainer
 
 HERE = Path(__file__).parent
 CURVE = HERE / "losses" / "accumulation-momentum-clipping.txt"

@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 import torch
-from tests.lit_core.resumable import MODULES, Base, final_state, noisy_loader
-from tests.lit_core.tiny import same, trainer
 
 from lit_core import ModelCheckpoint
 from lit_loggers import Logger, Row
+from tests.lit_core.resumable import MODULES, Base, final_state, noisy_loader
+from tests.lit_core.tiny import same, trainer
 
 EPOCHS, BATCHES = 3, 5
 Kill = tuple[str, int]  # where, and after how many training batches

@@ -4,13 +4,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from tests.lit_core.tiny import network, samples
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import OneCycleLR, StepLR
 from torch.utils.data import DataLoader, Dataset
 
 from lit_core import Callback, LightningModule
 from lit_loggers import Row
+from tests.lit_core.tiny import network, samples
 
 
 class Noisy(Dataset[Any]):

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 import torch
-from tests.lit_core.resumable import MODULES, Automatic, SaveAll, comparable, final_state, noisy_loader
-from tests.lit_core.tiny import Regression, Rows, loader, same, trainer, weights
 
 from lit_core import Callback, EarlyStopping, LightningModule, ModelCheckpoint
+from tests.lit_core.resumable import MODULES, Automatic, SaveAll, comparable, final_state, noisy_loader
+from tests.lit_core.tiny import Regression, Rows, loader, same, trainer, weights
 
 CASES: dict[str, tuple[str, dict[str, Any]]] = {
     "plain": ("Automatic", {}),

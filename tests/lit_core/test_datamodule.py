@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 import torch
-from tests.lit_core.tiny import Regression, loader, trainer
 
 from lit_core import Callback, LightningDataModule
+from tests.lit_core.tiny import Regression, loader, trainer
 
 
 class Data(LightningDataModule):

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 import torch
-from tests.lit_core.tiny import Regression, Rows, loader, same, samples, trainer, weights
 
 from lit_core import Callback, ModelCheckpoint, Trainer
 from lit_core.lifecycle import find_checkpoint, results_by_loader, table
+from tests.lit_core.tiny import Regression, Rows, loader, same, samples, trainer, weights
 
 
 class Interrupted(Regression):

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 import torch
-from tests.lit_core.tiny import Regression, loader, same, trainer, weights
 from torch import Tensor, nn
 
 from lit_core import LightningModule
+from tests.lit_core.tiny import Regression, loader, same, trainer, weights
 
 
 class Sized(LightningModule):

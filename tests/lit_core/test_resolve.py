@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.lit_core.tiny import Regression, Rows, trainer
 
 from lit_core import (
     Callback,
@@ -19,6 +18,7 @@ from lit_core import (
 from lit_core.config import TrainerConfig
 from lit_core.resolve import join_callbacks, resolve_callbacks, resolve_loggers, resolve_root, resolve_strategy
 from lit_loggers import CSVLogger, TensorBoardLogger
+from tests.lit_core.tiny import Regression, Rows, trainer
 
 
 def callbacks(**settings: Any) -> list[Callback]:

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 import torch
-from tests.lit_core.tiny import Regression, Rows, loader, same, samples, trainer, weights
 from torch import nn
 
 from lit_core import EarlyStopping, LightningModule, ModelCheckpoint, Trainer
 from lit_core.config import TrainerConfig
+from tests.lit_core.tiny import Regression, Rows, loader, same, samples, trainer, weights
 
 
 def test_the_arguments_are_the_settings_with_the_same_defaults() -> None:

@@ -20,7 +20,7 @@ def test_import_brings_nothing_but_the_package_itself() -> None:
         "import sys, torch; before = set(sys.modules); import lit_metrics;"
         "print(*sorted({m for m in set(sys.modules) - before}))"
     )
-    assert run(code).split() == ["lit_metrics", "lit_metrics.__about__", "lit_metrics._lazy"]
+    assert run(code).split() == ["lit_metrics", "lit_metrics._lazy"]
 
 
 def test_metrics_bring_no_optional_dependency_and_no_sibling() -> None:

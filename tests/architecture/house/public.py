@@ -8,38 +8,29 @@ from house.source import Project, Source, Violation, is_private
 SHOWN_DECORATORS = ("property", "classmethod", "staticmethod", "abstractmethod", "final", "overload", "dataclass")
 
 
-def exports(source: Source) -> tuple[list[str], int] | None:
-    """``__all__`` and its line; None if the file has none."""
-    for node in source.tree.body:
-        if isinstance(node, ast.Assign) and any(isinstance(t, ast.Name) and t.id == "__all__" for t in node.targets):
-            return list(ast.literal_eval(node.value)), node.lineno
-    return None
-
-
 def namespaces(project: Project, package: str) -> list[Source]:
-    """The packages users import from: an ``__init__.py`` with ``__all__`` and no private part in its name."""
-    found = [s for s in project.sources if s.package == package and s.is_package and exports(s) is not None]
+    """The packages users import from: they list what they offer and have no private part in their name."""
+    found = [s for s in project.by_module.values() if s.package == package and s.is_package and project.exports(s)]
     return sorted((s for s in found if not any(map(is_private, s.module.split(".")))), key=lambda s: s.module)
 
 
 def exported_names(project: Project, package: str) -> set[str]:
-    """Every name in an ``__all__`` of the package."""
-    return {name for source in namespaces(project, package) for name in (exports(source) or ([], 0))[0]}
+    """Every public name of the package."""
+    return {name for source in namespaces(project, package) for name in project.exports(source)}
 
 
 def unsorted_exports(project: Project) -> Iterator[Violation]:
-    """``__all__`` is sorted and true."""
-    for source in project.sources:
-        found = exports(source)
-        if source.is_package and found is None and source.module == source.package:
+    """The list of public names is sorted and true."""
+    for source in project.by_module.values():
+        found = project.exports(source)
+        if source.is_package and not found and source.module == source.package:
             yield _export_violation(source, 1, "has no __all__", "write one, sorted")
-        if found is None:
-            continue
-        names, line = found
+        names = list(found)
         if names != sorted(set(names)):
             wrong = next(n for n, s in zip(names, [*sorted(set(names)), ""], strict=False) if n != s)
-            yield _export_violation(source, line, f"__all__ is not sorted at {wrong!r}", "sort it, upper case first")
-        for name in names:
+            what = f"__all__ is not sorted at {wrong!r}"
+            yield _export_violation(source, found[wrong], what, "sort it, upper case first")
+        for name, line in found.items():
             full = f"{source.module}.{name}"
             passed_on = not source.bindings.get(name, "lit_").startswith("lit_")
             if not passed_on and project.definition(full) is None and full not in project.by_module:
@@ -57,7 +48,7 @@ def frozen_text(project: Project, package: str) -> str:
     told: set[str] = set()
     for source in namespaces(project, package):
         lines = [f"# {source.module}"]
-        for name in (exports(source) or ([], 0))[0]:
+        for name in project.exports(source):
             found = project.definition(f"{source.module}.{name}")
             if found is None:
                 lines.append(f"module {name}")

@@ -65,12 +65,17 @@ class Source:
     @cached_property
     def module(self) -> str:
         """Dotted name, from the path after ``src/``."""
-        parts = self.path.removesuffix(".py").split("src/", 1)[-1].split("/")
+        parts = self.path.removesuffix("i").removesuffix(".py").split("src/", 1)[-1].split("/")
         return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
     @property
     def is_package(self) -> bool:
-        return self.path.endswith("__init__.py")
+        return self.path.endswith(("__init__.py", "__init__.pyi"))
+
+    @property
+    def is_stub(self) -> bool:
+        """Whether it lists what a package offers, for its `__init__.py` to import on first use."""
+        return self.path.endswith(".pyi")
 
     @property
     def package(self) -> str:
@@ -84,7 +89,7 @@ class Source:
 
     @cached_property
     def imports(self) -> list[Import]:
-        return list(_imports(self, self.tree, "import"))
+        return list(_imports(self, self.tree, "typing" if self.is_stub else "import"))
 
     @cached_property
     def bindings(self) -> dict[str, str]:
@@ -105,12 +110,13 @@ class Project:
 
     @classmethod
     def of_tree(cls, root: Path = ROOT) -> "Project":
-        paths = sorted(root.glob("packages/*/src/**/*.py"))
+        paths = sorted([*root.glob("packages/*/src/**/*.py"), *root.glob("packages/*/src/**/*.pyi")])
         return cls(tuple(Source(p.relative_to(root).as_posix(), p.read_text(encoding="utf-8")) for p in paths))
 
     @cached_property
     def by_module(self) -> dict[str, Source]:
-        return {source.module: source for source in self.sources}
+        """The file of each module that says what it offers: its stub, where there is one."""
+        return {source.module: source for source in sorted(self.sources, key=lambda s: s.is_stub)}
 
     def definition(self, dotted: str) -> tuple[Source, ast.stmt] | None:
         """The statement that defines ``dotted`` (``lit_core.Trainer``), through any number of re-exports."""
@@ -124,10 +130,30 @@ class Project:
             for node in source.tree.body:
                 if name in defined_names(node):
                     return source, node
-            if name not in source.bindings:
-                return None
-            dotted = source.bindings[name]
+            offered = (f"{i.module}.{name}" for i in source.imports if i.name == "*" and self.offers(i.module, name))
+            dotted = source.bindings.get(name) or next(offered, "")
         return None
+
+    def offers(self, module: str, name: str) -> bool:
+        """Whether `from module import *` brings `name`."""
+        source = self.by_module.get(module)
+        return source is not None and name in self.exports(source)
+
+    def exports(self, source: Source) -> dict[str, int]:
+        """The public names of a file and their lines: its ``__all__``, or all that a stub passes on."""
+        if not source.is_stub:
+            for node in source.tree.body:
+                if isinstance(node, ast.Assign) and any(map(_is_all, node.targets)):
+                    return dict.fromkeys(ast.literal_eval(node.value), node.lineno)
+            return {}
+        found = {i.bound: i.line for i in source.imports if i.name != "*"}
+        for star in (i for i in source.imports if i.name == "*"):
+            found |= dict.fromkeys(self.exports(self.by_module[star.module]), star.line)
+        return dict(sorted(found.items()))
+
+
+def _is_all(target: ast.expr) -> bool:
+    return isinstance(target, ast.Name) and target.id == "__all__"
 
 
 def _imports(source: Source, node: ast.AST, when: When) -> Iterator[Import]:

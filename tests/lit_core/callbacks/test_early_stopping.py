@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.lit_core.tiny import Regression, loader, trainer
 
 from lit_core import EarlyStopping
+from tests.lit_core.tiny import Regression, loader, trainer
 
 
 class Scripted(Regression):

@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 import torch
-from tests.lit_core.tiny import Regression, loader, same, trainer, weights
 
 from lit_core import ModelCheckpoint
+from tests.lit_core.tiny import Regression, loader, same, trainer, weights
 
 
 class Scripted(Regression):

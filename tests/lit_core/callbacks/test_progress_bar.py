@@ -9,10 +9,10 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from tests.lit_core.tiny import Regression, loader, trainer
 
 from lit_core import ProgressBar
 from lit_core.callbacks import progress_bar
+from tests.lit_core.tiny import Regression, loader, trainer
 
 
 class Terminal(io.StringIO):

@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 import torch
-from tests.lit_core.tiny import Regression, loader, trainer
 
 from lit_accelerators import make_strategy
 from lit_core import LightningDataModule, LightningModule
 from lit_core.data.transfer import make_transfer, move
+from tests.lit_core.tiny import Regression, loader, trainer
 
 META = torch.device("meta")  # a device that every machine has and that is not the CPU
 Pair = namedtuple("Pair", "a b")

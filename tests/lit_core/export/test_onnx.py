@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 import torch
-from tests.lit_core.tiny import Regression, loader, same, trainer, weights
 from torch import Tensor, nn
 
 from lit_core import LightningModule
 from lit_core.export import to_onnx
+from tests.lit_core.tiny import Regression, loader, same, trainer, weights
 
 
 class Net(LightningModule):

@@ -5,9 +5,9 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from tests.lit_core.tiny import Regression, Rows, loader, trainer
 
 from lit_core import Callback
+from tests.lit_core.tiny import Regression, Rows, loader, trainer
 
 
 class Logs(Regression):

@@ -5,8 +5,9 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from tests.lit_core.tiny import Regression, loader, same, samples, trainer, weights
 from torch import nn
+
+from tests.lit_core.tiny import Regression, loader, same, samples, trainer, weights
 
 
 def bare_loss(module: Regression, n: int, batch_size: int) -> float:

@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 import torch
-from tests.lit_core.tiny import Regression, loader, network, same, samples, trainer, weights
 from torch import nn
 from torch.utils.data import DataLoader
 
 from lit_core import LightningModule
+from tests.lit_core.tiny import Regression, loader, network, same, samples, trainer, weights
 
 
 class Two(LightningModule):

@@ -4,10 +4,10 @@ from typing import Any
 
 import pytest
 import torch
-from tests.lit_core.tiny import Regression, loader, same, samples, trainer
 from torch.utils.data import DataLoader
 
 from lit_core import Callback
+from tests.lit_core.tiny import Regression, loader, same, samples, trainer
 
 
 class Predicts(Regression):

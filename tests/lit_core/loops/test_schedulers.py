@@ -4,8 +4,9 @@ from typing import Any
 
 import pytest
 import torch
-from tests.lit_core.tiny import Regression, loader, trainer
 from torch.optim.lr_scheduler import ReduceLROnPlateau, StepLR
+
+from tests.lit_core.tiny import Regression, loader, trainer
 
 
 class Scheduled(Regression):

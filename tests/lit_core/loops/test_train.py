@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 import torch
-from tests.lit_core.tiny import Regression, Rows, loader, same, samples, trainer, weights
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, IterableDataset
 
 from lit_core import Callback, LightningModule
 from lit_core.hooks import EVENTS, HOOKS
+from tests.lit_core.tiny import Regression, Rows, loader, same, samples, trainer, weights
 
 NOT_SPIED = {"configure_callbacks", "configure_optimizers", "backward", "transfer_batch_to_device", "predict_step"}
 SPIED = [

@@ -1,24 +1,46 @@
-"""Names that are imported on first use, so that importing the package costs next to nothing."""
+"""Names that are imported on first use, so that importing the package costs next to nothing.
+
+What a package offers stands once, in the `__init__.pyi` beside its `__init__.py`: type checkers read it as it is, and
+`attach` reads from it which module to import for a name. Lines are `from module import name as name`, or
+`from package import *` for everything that a sub-package offers.
+"""
 
 from __future__ import annotations
 
+import re
 import sys
 from importlib import import_module
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable
+
+_ROOT = Path(__file__).parent
+_LINE = re.compile(r"^from ([\w.]+) import (?:(\w+) as \2|\*)", re.MULTILINE)
 
 
-def load(package: str, name: str, homes: Mapping[str, str]) -> Any:
-    """Returns `name`, imported from the module of `package` that `homes` gives for it, and keeps it in the package.
+def attach(package: str) -> tuple[list[str], Callable[[str], Any], Callable[[], list[str]]]:
+    """Returns `__all__`, `__getattr__` and `__dir__` of a package, as its `__init__.pyi` tells."""
+    homes = _homes(package)
+    names = sorted(homes)
 
-    Raises:
-        AttributeError: If there is no such name.
-    """
-    if name not in homes:
-        raise AttributeError(f"module {package!r} has no attribute {name!r}")
-    module = import_module(f"{package}.{homes[name]}")
-    value = module if homes[name] == name else getattr(module, name)
-    setattr(sys.modules[package], name, value)
-    return value
+    def get(name: str) -> Any:
+        if name not in homes:
+            raise AttributeError(f"module {package!r} has no attribute {name!r}")
+        home = homes[name]
+        inner = f"{home}.{name}"
+        value = import_module(inner) if home == package else getattr(import_module(home), name)
+        setattr(sys.modules[package], name, value)
+        return value
+
+    return names, get, lambda: names
+
+
+def _homes(package: str) -> dict[str, str]:
+    """Returns the module of every name; `package` itself for its sub-modules."""
+    stub = _ROOT.joinpath(*package.split(".")[1:], "__init__.pyi").read_text(encoding="utf-8")
+    homes: dict[str, str] = {}
+    for module, name in _LINE.findall(stub):
+        homes.update({name: module} if name else _homes(module))
+    return homes

@@ -1,1 +1,5 @@
-"""Classification metrics as classes."""
+"""Classification metrics."""
+
+from lit_metrics._lazy import attach
+
+__all__, __getattr__, __dir__ = attach(__name__)

@@ -1,0 +1,4 @@
+from lit_metrics.classification.accuracy import Accuracy as Accuracy
+from lit_metrics.classification.accuracy import BinaryAccuracy as BinaryAccuracy
+from lit_metrics.classification.accuracy import MulticlassAccuracy as MulticlassAccuracy
+from lit_metrics.classification.accuracy import MultilabelAccuracy as MultilabelAccuracy

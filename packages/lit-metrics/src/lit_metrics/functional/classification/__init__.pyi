@@ -1,0 +1,4 @@
+from lit_metrics.functional.classification.accuracy import accuracy as accuracy
+from lit_metrics.functional.classification.accuracy import binary_accuracy as binary_accuracy
+from lit_metrics.functional.classification.accuracy import multiclass_accuracy as multiclass_accuracy
+from lit_metrics.functional.classification.accuracy import multilabel_accuracy as multilabel_accuracy

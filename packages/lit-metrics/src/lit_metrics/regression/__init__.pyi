@@ -1,0 +1,1 @@
+from lit_metrics.regression.mean_squared_error import MeanSquaredError as MeanSquaredError
