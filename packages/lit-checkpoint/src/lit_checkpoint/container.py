@@ -9,12 +9,13 @@ import os
 import struct
 import zipfile
 import zlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import chain
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from lit_checkpoint.errors import CheckpointCorruptError
 
@@ -133,7 +134,7 @@ class Checker:
             step = max(_SEGMENT, -(-record.size // _THREADS))
             starts = range(0, record.size, step)
             parts = [into[start : start + step] for start in starts]
-            others = self._pool.map(self._fill, parts[1:], [record.offset + start for start in starts[1:]])
+            others = self._map(self._fill, parts[1:], [record.offset + start for start in starts[1:]])
             found = self._fill(parts[0], record.offset)  # in this thread, which would only wait
             for part, part_sum in zip(parts[1:], others, strict=True):
                 found = crc32_combine(found, part_sum, len(part))
@@ -142,12 +143,18 @@ class Checker:
     def check(self, records: Iterable[Record]) -> None:
         """Check records without keeping them, several at a time and the parts of large ones in parallel."""
         tasks = _tasks(records)
-        sums = map(self._sums, tasks) if self._pool is None or len(tasks) < 2 else self._pool.map(self._sums, tasks)
+        sums = self._map(self._sums, tasks) if len(tasks) > 1 else map(self._sums, tasks)
         found = 0
         for piece, piece_sum in zip(chain.from_iterable(tasks), chain.from_iterable(sums), strict=True):
             found = piece_sum if piece.start == 0 else crc32_combine(found, piece_sum, piece.size)
             if piece.start + piece.size == piece.record.size:
                 self._compare(piece.record, found)
+
+    def _map(self, function: Callable[..., Any], *arguments: Iterable[Any]) -> Iterator[Any]:
+        if self._pool is not None:
+            with suppress(RuntimeError):  # a program that is ending starts no work, and a last save may be under way
+                return self._pool.map(function, *arguments)
+        return map(function, *arguments)
 
     def _sums(self, task: "list[_Piece]") -> list[int]:
         buffer = memoryview(bytearray(min(_CHUNK, max(piece.size for piece in task))))

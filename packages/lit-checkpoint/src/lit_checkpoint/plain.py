@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import Module, Parameter
 
-_LEAVES = frozenset(
+LEAVES = frozenset(
     {
         type(None),
         bool,
@@ -26,9 +26,14 @@ _LEAVES = frozenset(
         torch.dtype,
     }
 )
+"""Types of values that stand for themselves."""
 _SEQUENCES = frozenset({list, tuple, set})
 _MAPPINGS = frozenset({dict, OrderedDict, Counter})
 _TENSORS = frozenset({Tensor, Parameter})
+
+
+class _AnyTensor:
+    """Stands among the allowed types for every subclass of Tensor."""
 
 
 class _RefusedError(Exception):
@@ -40,7 +45,7 @@ class _RefusedError(Exception):
         self.keys: list[str] = []
 
 
-def check_plain(state: object) -> int:
+def check_plain(state: object, *, any_tensor: bool = False) -> int:
     """Check that ``state`` loads with ``torch.load(weights_only=True)``, by type, without copying anything.
 
     Subclasses are refused as well, since unpickling one needs its class: a ``numpy.float64`` is a ``float`` that does
@@ -48,6 +53,7 @@ def check_plain(state: object) -> int:
 
     Args:
         state: Nested dicts, lists, tuples and sets of tensors and plain values.
+        any_tensor: Whether tensors of other types than torch's own pass, such as those spread over processes.
 
     Returns:
         Bytes held by the tensors; storages that several tensors share count once.
@@ -67,7 +73,7 @@ str(value) instead.
     """
     storages: dict[int, int] = {}
     try:
-        _walk(state, storages, _registered())
+        _walk(state, storages, _registered() | ({_AnyTensor} if any_tensor else set()))
     except _RefusedError as refused:
         place = "state" + "".join(reversed(refused.keys))
         kind = type(refused.value)
@@ -87,7 +93,7 @@ def _registered() -> frozenset[type]:
 
 def _walk(value: object, storages: dict[int, int], registered: frozenset[type]) -> None:
     kind = type(value)
-    if kind in _LEAVES:
+    if kind in LEAVES:
         return
     if kind in _TENSORS:
         _count(value, storages)  # type: ignore[arg-type]
@@ -95,7 +101,7 @@ def _walk(value: object, storages: dict[int, int], registered: frozenset[type]) 
         _walk_mapping(value, storages, registered)  # type: ignore[arg-type]
     elif kind in _SEQUENCES:
         _walk_sequence(value, storages, registered)  # type: ignore[arg-type]
-    elif kind not in registered:
+    elif kind not in registered and not (_AnyTensor in registered and isinstance(value, Tensor)):
         raise _RefusedError(value)
 
 
@@ -107,7 +113,7 @@ def _walk_mapping(mapping: Mapping[Any, Any], storages: dict[int, int], register
             except _RefusedError as refused:
                 refused.keys.append(f".(key {key!r})")
                 raise
-        if type(value) in _LEAVES:
+        if type(value) in LEAVES:
             continue
         try:
             _walk(value, storages, registered)
@@ -119,7 +125,7 @@ def _walk_mapping(mapping: Mapping[Any, Any], storages: dict[int, int], register
 
 def _walk_sequence(items: Iterable[Any], storages: dict[int, int], registered: frozenset[type]) -> None:
     # Long lists of numbers are common (orders of samples, states of generators): one pass at C speed.
-    if _LEAVES.issuperset(map(type, items)):
+    if LEAVES.issuperset(map(type, items)):
         return
     index = 0
     try:

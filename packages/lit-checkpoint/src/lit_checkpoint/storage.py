@@ -260,9 +260,15 @@ def _flush_and_check(descriptor: int, partial: str, check: Callable[[str], None]
         return
     # The check reads what the kernel holds in memory while the disk is busy with the flush.
     with ThreadPoolExecutor(1, "lit-checkpoint-fsync") as pool:
-        flushed = pool.submit(os.fsync, descriptor)
+        try:
+            flush = pool.submit(os.fsync, descriptor).result
+        except RuntimeError:  # the program is ending and starts no work; a last save may be under way
+
+            def flush() -> None:
+                os.fsync(descriptor)
+
         check(partial)
-        flushed.result()
+        flush()
 
 
 def _flush_folder(folder: str) -> None:
