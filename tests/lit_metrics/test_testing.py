@@ -112,6 +112,78 @@ def test_a_metric_that_cannot_merge_is_found() -> None:
         check_metric(NotMergeable, DATA, skip=[name for name in LAWS if name != "merge_order"])
 
 
+TEXTS = [(["a bc", ""], [["x"], ["y", "z"]]), (["abc"], [["u"]]), (["d", "e f g h"], [["v", "w"], []])]
+
+
+class MeanLength(lm.Metric):
+    """A right metric of strings: characters per string, plus those of every alternative."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.add_state("total", torch.tensor(0), "sum")
+        self.add_state("count", torch.tensor(0), "sum")
+
+    def update(self, preds: list[str], target: list[list[str]]) -> None:
+        self.total += sum(len(s) for s in preds) + sum(len(s) for entry in target for s in entry)
+        self.count += len(preds)
+
+    def compute(self) -> Tensor:
+        return self.total / self.count
+
+
+class KeepsTheList(MeanLength):
+    def __init__(self) -> None:
+        super().__init__()
+        self.kept: list[list[str]] = []
+
+    def update(self, preds: list[str], target: list[list[str]]) -> None:
+        super().update(preds, target)
+        self.kept.append(preds)
+
+    def compute(self) -> Tensor:
+        return torch.tensor(float(sum(len(s) for preds in self.kept for s in preds)))
+
+
+class FirstStringWins(MeanLength):
+    def update(self, preds: list[str], target: list[list[str]]) -> None:
+        super().update(preds, target)
+        self.total += 100 * len(preds[0])
+
+
+class ListsOnly(MeanLength):
+    def update(self, preds: list[str], target: list[list[str]]) -> None:
+        if not isinstance(preds, list):
+            raise TypeError("law 'numpy_inputs'")
+        super().update(preds, target)
+
+
+def test_lists_of_strings_pass_every_law_and_are_joined_for_the_reference() -> None:
+    def reference(preds: list[str], target: list[list[str]]) -> float:
+        assert len(preds) == len(target) == 5
+        return (sum(map(len, preds)) + sum(len(s) for entry in target for s in entry)) / 5
+
+    assert check_metric(MeanLength, TEXTS, reference=reference) == list(LAWS)
+
+
+@pytest.mark.parametrize(
+    ("kind", "law"),
+    [(KeepsTheList, "caller_may_overwrite"), (FirstStringWins, "split"), (ListsOnly, "numpy_inputs")],
+)
+def test_a_law_broken_with_strings_is_named(kind: type[lm.Metric], law: str) -> None:
+    with pytest.raises((AssertionError, TypeError), match=f"law '{law}'"):
+        check_metric(kind, TEXTS, skip=[name for name in LAWS if name != law])
+
+
+def test_strings_are_shuffled_and_halved_with_their_targets() -> None:
+    class FirstOfAll(MeanLength):
+        def update(self, preds: list[str], target: list[list[str]]) -> None:
+            super().update(preds, target)
+            self.total += len(preds[0]) if self.count == len(preds) else 0
+
+    with pytest.raises(AssertionError, match="law 'permutation'"):
+        check_metric(FirstOfAll, TEXTS, skip=[name for name in LAWS if name != "permutation"])
+
+
 @pytest.mark.parametrize(
     ("kwargs", "message"), [({"inputs": DATA[:1]}, "at least two"), ({"inputs": DATA, "skip": ["speed"]}, "no law")]
 )

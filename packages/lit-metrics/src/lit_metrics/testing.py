@@ -42,7 +42,7 @@ def check_metric(
     Args:
         make_metric: Makes a new metric; called many times.
         inputs: At least two batches, each a tuple of positional arguments of `update`: tensors with samples in the
-            first dimension, or Python numbers.
+            first dimension, lists with one entry per sample (strings, dictionaries, lists), or Python numbers.
         reference: Called with the concatenated arguments; returns the expected value.
         order_matters: Whether the value may depend on the order of samples.
         dtypes: Floating-point types that inputs are converted to; each must give the value of the rounded inputs.
@@ -234,7 +234,7 @@ def _reset(case: _Case) -> None:
 def _caller_may_overwrite(case: _Case) -> None:
     metric = case.make()
     for i, batch in enumerate(case.batches):
-        mine = tuple(x.clone() if isinstance(x, Tensor) else x for x in batch)
+        mine = tuple(x.clone() if isinstance(x, Tensor) else copy.deepcopy(x) for x in batch)
         if i % 2:
             metric(*mine)
         else:
@@ -255,9 +255,9 @@ def _float_types(case: _Case) -> None:
 
 
 def _numpy_inputs(case: _Case) -> None:
-    arrays = [tuple(x.numpy() if isinstance(x, Tensor) else x for x in batch) for batch in case.batches]
+    arrays = [tuple(_as_array(x) for x in batch) for batch in case.batches]
     _assert_same(case.value(arrays), case.value(case.batches), case.rtol, "numpy arrays and tensors")
-    lists = [tuple(x.tolist() if isinstance(x, Tensor) else x for x in batch) for batch in case.batches]
+    lists = [tuple(x.tolist() if isinstance(x, Tensor) else _as_tuple(x) for x in batch) for batch in case.batches]
     _assert_same(case.value(lists), case.value(case.batches), max(case.rtol, 1e-6), "lists and tensors")
 
 
@@ -370,16 +370,34 @@ def _as_float64(value: Any) -> np.ndarray[Any, Any]:
     return np.asarray(value.detach().double().cpu() if isinstance(value, Tensor) else value, dtype=np.float64)
 
 
+def _as_array(value: Any) -> Any:
+    if isinstance(value, list) and all(isinstance(entry, str) for entry in value):
+        return np.asarray(value)
+    return value.numpy() if isinstance(value, Tensor) else value
+
+
+def _as_tuple(value: Any) -> Any:
+    return tuple(_as_tuple(entry) for entry in value) if isinstance(value, list) else value
+
+
 def _concatenate(parts: list[Any]) -> Any:
+    if isinstance(parts[0], list):
+        return [entry for part in parts for entry in part]
     return torch.cat(parts) if _has_samples(parts[0]) else parts[0]
 
 
 def _has_samples(value: Any) -> bool:
-    return isinstance(value, Tensor) and value.ndim > 0
+    return isinstance(value, list) or (isinstance(value, Tensor) and value.ndim > 0)
 
 
-def _select(batch: Batch, index: Any) -> Batch:
-    return tuple(x[index] if _has_samples(x) else x for x in batch)
+def _select(batch: Batch, index: slice | Tensor) -> Batch:
+    return tuple(_entries(x, index) if _has_samples(x) else x for x in batch)
+
+
+def _entries(value: Any, index: slice | Tensor) -> Any:
+    if isinstance(value, list) and isinstance(index, Tensor):
+        return [value[i] for i in index.tolist()]
+    return value[index]
 
 
 def _is_float(value: Any) -> bool:
@@ -406,3 +424,5 @@ def _scribble(value: Any) -> None:
     elif isinstance(value, (list, tuple)):
         for part in value:
             _scribble(part)
+        if isinstance(value, list):
+            value.clear()
