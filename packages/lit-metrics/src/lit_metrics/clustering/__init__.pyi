@@ -1,0 +1,13 @@
+from lit_metrics.clustering.agreement import AdjustedMutualInfoScore as AdjustedMutualInfoScore
+from lit_metrics.clustering.agreement import AdjustedRandScore as AdjustedRandScore
+from lit_metrics.clustering.agreement import ClusterAccuracy as ClusterAccuracy
+from lit_metrics.clustering.agreement import CompletenessScore as CompletenessScore
+from lit_metrics.clustering.agreement import FowlkesMallowsIndex as FowlkesMallowsIndex
+from lit_metrics.clustering.agreement import HomogeneityScore as HomogeneityScore
+from lit_metrics.clustering.agreement import MutualInfoScore as MutualInfoScore
+from lit_metrics.clustering.agreement import NormalizedMutualInfoScore as NormalizedMutualInfoScore
+from lit_metrics.clustering.agreement import RandScore as RandScore
+from lit_metrics.clustering.agreement import VMeasureScore as VMeasureScore
+from lit_metrics.clustering.dispersion import CalinskiHarabaszScore as CalinskiHarabaszScore
+from lit_metrics.clustering.dispersion import DaviesBouldinScore as DaviesBouldinScore
+from lit_metrics.clustering.dispersion import DunnIndex as DunnIndex

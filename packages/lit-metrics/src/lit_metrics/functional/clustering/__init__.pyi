@@ -1,0 +1,13 @@
+from lit_metrics.functional.clustering.agreement import adjusted_mutual_info_score as adjusted_mutual_info_score
+from lit_metrics.functional.clustering.agreement import adjusted_rand_score as adjusted_rand_score
+from lit_metrics.functional.clustering.agreement import cluster_accuracy as cluster_accuracy
+from lit_metrics.functional.clustering.agreement import completeness_score as completeness_score
+from lit_metrics.functional.clustering.agreement import fowlkes_mallows_index as fowlkes_mallows_index
+from lit_metrics.functional.clustering.agreement import homogeneity_score as homogeneity_score
+from lit_metrics.functional.clustering.agreement import mutual_info_score as mutual_info_score
+from lit_metrics.functional.clustering.agreement import normalized_mutual_info_score as normalized_mutual_info_score
+from lit_metrics.functional.clustering.agreement import rand_score as rand_score
+from lit_metrics.functional.clustering.agreement import v_measure_score as v_measure_score
+from lit_metrics.functional.clustering.dispersion import calinski_harabasz_score as calinski_harabasz_score
+from lit_metrics.functional.clustering.dispersion import davies_bouldin_score as davies_bouldin_score
+from lit_metrics.functional.clustering.dispersion import dunn_index as dunn_index
