@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from torch import nn
 
+from lit_metrics._composite import leaves_of, synced
 from lit_metrics._state import State, merge_into
-from lit_metrics.metric import Metric, sync_together
+from lit_metrics.metric import Metric
 
 if TYPE_CHECKING:
     import torch
@@ -114,7 +114,7 @@ class MetricCollection(nn.Module):
 
     def compute(self) -> dict[str, Any]:
         """Returns the values of everything seen, on all processes."""
-        with _synced([metric for _, metric in self._metrics()]):
+        with synced(leaves_of(self)):
             values = {name: metric.compute() for name, metric in self._metrics()}
         return self._named(values)
 
@@ -125,7 +125,7 @@ class MetricCollection(nn.Module):
 
     def clone(self, prefix: str | None = None, postfix: str | None = None) -> Self:
         """Returns an independent copy, with another prefix or postfix if given."""
-        new = copy.deepcopy(self, {id(m.process_group): m.process_group for _, m in self._metrics()})
+        new = copy.deepcopy(self, {id(m.process_group): m.process_group for m in leaves_of(self)})
         new.rename(self.prefix if prefix is None else prefix, self.postfix if postfix is None else postfix)
         return new
 
@@ -236,18 +236,3 @@ def _flatten(metrics: Any) -> list[tuple[str, Metric]]:
     for metric in metrics:
         pairs += _flatten(metric)
     return pairs
-
-
-@contextmanager
-def _synced(metrics: list[Metric]) -> Iterator[None]:
-    """Holds the state of all processes in the metrics that use the same group, unless they know their value already."""
-    metrics = [m for m in metrics if m.sync_on_compute and m.dist_sync_fn is None and not m.is_synced]
-    metrics = [m for m in metrics if m.is_distributed() and m.process_group is metrics[0].process_group]
-    try:
-        if any(not m.has_cached_value() for m in metrics):
-            sync_together(metrics, metrics[0].process_group)
-        yield
-    finally:
-        for metric in metrics:
-            if metric.is_synced:
-                metric.unsync()

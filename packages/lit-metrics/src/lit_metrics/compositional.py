@@ -4,22 +4,22 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import torch
 from torch import Tensor
 
+from lit_metrics._composite import Composite
 from lit_metrics.metric import Metric
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
-    from typing_extensions import Self
+    from lit_metrics._composite import Inputs
 
 
-class CompositionalMetric(Metric):
+class CompositionalMetric(Composite):
     """`operator(metric_a, metric_b)`, as written by `metric_a + metric_b` and its like.
 
     A metric that appears several times in one expression is updated once. The operands stay ordinary metrics: they
-    keep their own state, and each is synchronised across processes by its own rules.
+    keep their own state; all of them are synchronised across processes together.
 
     Args:
         operator: Function of one or two values; a named function (such as those of the module `operator`) can be
@@ -35,10 +35,8 @@ class CompositionalMetric(Metric):
         tensor(3., dtype=torch.float64)
     """
 
-    pure_update = True
-
     def __init__(self, operator: Callable[..., Any], metric_a: Any, metric_b: Any = None) -> None:
-        super().__init__(compute_with_cache=False, sync_on_compute=False)
+        super().__init__()
         self.operator = operator
         self._unary = metric_b is None
         self._hold("metric_a", metric_a)
@@ -50,58 +48,28 @@ class CompositionalMetric(Metric):
         else:
             setattr(self, name, operand)
 
-    def leaves(self) -> list[Metric]:
-        """Returns the metrics of the expression, each once."""
+    def parts(self) -> Sequence[Metric]:
+        """Returns the metrics of the expression."""
         found: dict[int, Metric] = {}
         for operand in (self.metric_a, self.metric_b):
             if isinstance(operand, CompositionalMetric):
-                found.update((id(leaf), leaf) for leaf in operand.leaves())
+                found.update((id(part), part) for part in operand.parts())
             elif isinstance(operand, Metric):
                 found[id(operand)] = operand
         return list(found.values())
 
-    def update(self, *args: Any, **kwargs: Any) -> None:
-        """Updates every metric of the expression once; each takes the keyword arguments that it knows."""
-        for leaf in self.leaves():
-            leaf.update(*args, **leaf.filter_kwargs(kwargs))
+    def route(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Sequence[Inputs]:
+        """Gives every metric everything."""
+        return [(args, kwargs) for _ in self.parts()]
 
-    def compute(self) -> Any:
+    def combine(self, values: Sequence[Any]) -> Any:
         """Returns the operator applied to the operands' values."""
-        return self.evaluate({id(leaf): leaf.compute() for leaf in self.leaves()})
-
-    def forward(self, *args: Any, **kwargs: Any) -> Any:
-        """Updates every metric of the expression and returns the value for this batch."""
-        values = {id(leaf): leaf(*args, **leaf.filter_kwargs(kwargs)) for leaf in self.leaves()}
-        return None if any(value is None for value in values.values()) else self.evaluate(values)
+        return self.evaluate({id(part): value for part, value in zip(self.parts(), values, strict=True)})
 
     def evaluate(self, values: dict[int, Any]) -> Any:
-        """Returns the expression's value, given the values of its leaves by `id`."""
+        """Returns the expression's value, given the values of its metrics by `id`."""
         operands = [self.metric_a] if self._unary else [self.metric_a, self.metric_b]
         return self.operator(*(_value(operand, values) for operand in operands))
-
-    def reset(self) -> None:
-        """Resets every metric of the expression."""
-        super().reset()
-        for leaf in self.leaves():
-            leaf.reset()
-
-    def merge_state(self, other: Any) -> None:
-        """Merges leaf by leaf with an expression of the same shape."""
-        if not isinstance(other, CompositionalMetric) or len(other.leaves()) != len(self.leaves()):
-            raise TypeError("merge_state of an expression needs an expression of the same metrics")
-        for mine, theirs in zip(self.leaves(), other.leaves(), strict=True):
-            mine.merge_state(theirs)
-
-    def persistent(self, mode: bool = True) -> None:
-        """Says for every metric of the expression whether checkpoints hold its state."""
-        for leaf in self.leaves():
-            leaf.persistent(mode)
-
-    def set_dtype(self, dtype: torch.dtype) -> Self:
-        """Converts the floating-point states of every metric of the expression."""
-        for leaf in self.leaves():
-            leaf.set_dtype(dtype)
-        return self
 
     def extra_repr(self) -> str:
         """Shows the operator's name."""

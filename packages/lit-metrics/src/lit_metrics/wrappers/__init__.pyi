@@ -1,0 +1,14 @@
+from lit_metrics.wrappers.bootstrap import BootStrapper as BootStrapper
+from lit_metrics.wrappers.by_group import ByGroup as ByGroup
+from lit_metrics.wrappers.classwise import ClasswiseWrapper as ClasswiseWrapper
+from lit_metrics.wrappers.decayed import Decayed as Decayed
+from lit_metrics.wrappers.min_max import MinMaxMetric as MinMaxMetric
+from lit_metrics.wrappers.multioutput import MultioutputWrapper as MultioutputWrapper
+from lit_metrics.wrappers.multitask import MultitaskWrapper as MultitaskWrapper
+from lit_metrics.wrappers.running import Running as Running
+from lit_metrics.wrappers.running import RunningMean as RunningMean
+from lit_metrics.wrappers.running import RunningSum as RunningSum
+from lit_metrics.wrappers.tracker import MetricTracker as MetricTracker
+from lit_metrics.wrappers.transformations import BinaryTargetTransformer as BinaryTargetTransformer
+from lit_metrics.wrappers.transformations import LambdaInputTransformer as LambdaInputTransformer
+from lit_metrics.wrappers.transformations import MetricInputTransformer as MetricInputTransformer
