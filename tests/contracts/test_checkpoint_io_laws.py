@@ -9,7 +9,13 @@ import fsspec
 import pytest
 import torch
 
-from lit_checkpoint import CheckpointCorruptError, CheckpointIO, CheckpointManager, FileCheckpointIO
+from lit_checkpoint import (
+    CheckpointCorruptError,
+    CheckpointIO,
+    CheckpointManager,
+    FileCheckpointIO,
+    ShardedCheckpointIO,
+)
 
 _numbers = itertools.count()
 
@@ -45,7 +51,8 @@ def memory(tmp_path: Path) -> Place:
         return sorted(name.rpartition("/")[2] for name in fs.ls(folder, detail=False))
 
     def damage(name: str) -> None:
-        fs.pipe(f"{folder}/{name}", fs.cat(f"{folder}/{name}")[:-40])
+        for file in fs.find(f"{folder}/{name}"):
+            fs.pipe(file, fs.cat(file)[:-40])
 
     return Place(f"memory:/{folder}", names, damage)
 
@@ -59,6 +66,8 @@ class Row:
 TABLE = {
     "file": Row(FileCheckpointIO, local),
     "file, fsspec memory": Row(FileCheckpointIO, memory),
+    "sharded": Row(ShardedCheckpointIO, local),
+    "sharded, fsspec memory": Row(ShardedCheckpointIO, memory),
 }
 
 

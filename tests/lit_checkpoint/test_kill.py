@@ -7,6 +7,7 @@ import torch
 from lit_checkpoint import CheckpointManager, latest_valid, load, resolve_checkpoint
 
 ROUNDS = 6
+PRELOAD = ["lit_checkpoint"]
 
 
 def save_for_ever(folder: str) -> None:
@@ -22,7 +23,7 @@ def save_for_ever(folder: str) -> None:
 
 def test_kill_9_at_random_moments_never_costs_more_than_the_save_in_progress(tmp_path):
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["torch", "lit_checkpoint"])
+    context.set_forkserver_preload(PRELOAD)
     chance = random.Random(0)
     reached = 0
     for _ in range(ROUNDS):

@@ -5,7 +5,7 @@ import warnings
 from collections.abc import Callable
 from typing import Any, Literal
 
-from lit_checkpoint.file_io import save
+from lit_checkpoint.functions import save
 from lit_checkpoint.plain import check_plain
 from lit_checkpoint.staging import HostCopier
 

@@ -10,7 +10,7 @@ from os import PathLike
 from typing import Any
 
 from lit_checkpoint.errors import CheckpointCorruptError
-from lit_checkpoint.file_io import FileCheckpointIO
+from lit_checkpoint.functions import io_of
 from lit_checkpoint.io import CheckpointIO
 from lit_checkpoint.naming import SUFFIX
 from lit_checkpoint.storage import Storage, join, locate
@@ -162,7 +162,7 @@ def latest_valid(folder: str | PathLike[str], *, io: CheckpointIO | None = None)
 
     Args:
         folder: Path or URL; all its ``*.ckpt`` are candidates.
-        io: What reads them; default :class:`FileCheckpointIO`.
+        io: What reads them; by default :class:`FileCheckpointIO` files and :class:`ShardedCheckpointIO` folders.
 
     Returns:
         Its path, or ``None`` if the folder has no checkpoints at all.
@@ -180,7 +180,6 @@ def latest_valid(folder: str | PathLike[str], *, io: CheckpointIO | None = None)
         >>> latest_valid(folder).endswith("epoch=1.ckpt")
         True
     """
-    reader = io if io is not None else FileCheckpointIO()
     storage, where = locate(folder)
     candidates = {
         name: changed for name, (_, changed) in storage.names(where).items() if name.endswith(SUFFIX) and name[0] != "."
@@ -193,7 +192,7 @@ def latest_valid(folder: str | PathLike[str], *, io: CheckpointIO | None = None)
     for name in sorted(candidates, key=lambda name: (candidates[name], name), reverse=True):
         path = join(where, name)
         try:
-            reader.verify(path)
+            (io or io_of(path)).verify(path)
         except (CheckpointCorruptError, OSError) as error:
             reasons.append(str(error))
             warnings.warn(f"Skipped a checkpoint that cannot be used. {error}", RuntimeWarning, stacklevel=2)

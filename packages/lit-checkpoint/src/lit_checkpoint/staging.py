@@ -52,7 +52,7 @@ class HostCopier:
         if isinstance(value, Tensor):
             return self._tensor(value)
         if kind in {dict, OrderedDict, Counter}:
-            made = kind()
+            made: Any = kind()
             for key, item in value.items():
                 made[key] = item if type(item) in LEAVES and type(item) is not bytearray else self._value(item)
             if kind is not dict:
@@ -73,11 +73,11 @@ class HostCopier:
         if buffer is None:
             pinned = tensor.device.type == "cuda"
             source = torch.empty(0, dtype=torch.uint8, device=tensor.device)
-            source.set_(storage, 0, (storage.nbytes(),), (1,))  # type: ignore[call-overload]
+            source.set_(storage, 0, (storage.nbytes(),), (1,))
             buffer = self._copied[key] = self._buffer(storage.nbytes(), pinned)
             buffer.copy_(source, non_blocking=pinned)
         view = torch.empty(0, dtype=tensor.dtype)
-        view.set_(buffer.untyped_storage(), tensor.storage_offset(), tensor.size(), tensor.stride())  # type: ignore[call-overload]
+        view.set_(buffer.untyped_storage(), tensor.storage_offset(), tensor.size(), tensor.stride())
         if type(tensor) is Parameter:
             return Parameter(view, requires_grad=tensor.requires_grad)
         return view.requires_grad_(tensor.requires_grad)

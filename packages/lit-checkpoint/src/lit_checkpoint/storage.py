@@ -10,6 +10,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from datetime import datetime
+from difflib import get_close_matches
 from importlib import import_module
 from os import PathLike
 from typing import Any, BinaryIO, Protocol
@@ -57,12 +58,20 @@ class Storage(ABC):
         """Whether there is a file or a folder."""
 
     @abstractmethod
+    def is_folder(self, path: str) -> bool:
+        """Whether there is a folder; on a store without folders: whether names begin so."""
+
+    @abstractmethod
     def size(self, path: str) -> int:
         """Bytes of a file, or of all files in a folder."""
 
     @abstractmethod
     def remove(self, path: str) -> None:
         """Delete a file; nothing happens if it is not there."""
+
+    @abstractmethod
+    def remove_empty(self, folder: str) -> None:
+        """Delete a folder if nothing is in it; nothing happens otherwise."""
 
     @abstractmethod
     def remove_litter(self, folder: str) -> None:
@@ -103,6 +112,16 @@ def locate(path: str | PathLike[str]) -> tuple[Storage, str]:
 def join(folder: str, name: str) -> str:
     """``name`` in ``folder``, which may be a URL."""
     return f"{folder.rstrip('/')}/{name}" if "://" in folder else os.path.join(folder, name)  # noqa: PTH118
+
+
+def near(storage: Storage, where: str) -> str:
+    """A sentence on what is in the folder of ``where``, for a message that says that ``where`` is not."""
+    folder, _, wanted = where.rpartition("/")
+    names = [name for name in storage.names(folder or os.curdir) if not is_partial(name)]
+    close = get_close_matches(wanted, names, n=5, cutoff=0.3) or sorted(names)[:5]
+    if close:
+        return f" In the same folder: {', '.join(close)}."
+    return " Its folder is empty or does not exist."
 
 
 class LocalStorage(Storage):
@@ -155,6 +174,10 @@ class LocalStorage(Storage):
         """Links are followed."""
         return os.path.exists(path)  # noqa: PTH110
 
+    def is_folder(self, path: str) -> bool:
+        """Links are followed."""
+        return os.path.isdir(path)  # noqa: PTH112
+
     def size(self, path: str) -> int:
         """Of a folder: the sum over its files."""
         if not os.path.isdir(path):  # noqa: PTH112
@@ -165,6 +188,11 @@ class LocalStorage(Storage):
         """Only ever one file: a folder is refused by the system."""
         with suppress(FileNotFoundError):
             os.unlink(path)  # noqa: PTH108
+
+    def remove_empty(self, folder: str) -> None:
+        """As the system's ``rmdir``."""
+        with suppress(OSError):
+            os.rmdir(folder)  # noqa: PTH106
 
     def remove_litter(self, folder: str) -> None:
         """A live writer holds a lock on its file; what can be locked belongs to nobody."""
@@ -260,15 +288,14 @@ def _flush_and_check(descriptor: int, partial: str, check: Callable[[str], None]
         return
     # The check reads what the kernel holds in memory while the disk is busy with the flush.
     with ThreadPoolExecutor(1, "lit-checkpoint-fsync") as pool:
-        try:
-            flush = pool.submit(os.fsync, descriptor).result
-        except RuntimeError:  # the program is ending and starts no work; a last save may be under way
-
-            def flush() -> None:
-                os.fsync(descriptor)
-
+        flushed = None
+        with suppress(RuntimeError):  # a program that is ending starts no work, and a last save may be under way
+            flushed = pool.submit(os.fsync, descriptor)
         check(partial)
-        flush()
+        if flushed is None:
+            os.fsync(descriptor)
+        else:
+            flushed.result()
 
 
 def _flush_folder(folder: str) -> None:
@@ -344,6 +371,12 @@ class RemoteStorage(Storage):
         fs, target = _filesystem(path)
         return bool(fs.exists(target))
 
+    def is_folder(self, path: str) -> bool:
+        """Asks the store."""
+        fs, target = _filesystem(path)
+        fs.invalidate_cache()
+        return bool(fs.isdir(target))
+
     def size(self, path: str) -> int:
         """Of a folder: the sum over its files."""
         fs, target = _filesystem(path)
@@ -354,6 +387,14 @@ class RemoteStorage(Storage):
         fs, target = _filesystem(path)
         with suppress(FileNotFoundError):
             fs.rm_file(target)
+
+    def remove_empty(self, folder: str) -> None:
+        """Object stores have no folders that could be left."""
+        fs, target = _filesystem(folder)
+        fs.invalidate_cache()
+        with suppress(Exception):
+            if not fs.ls(target):
+                fs.rmdir(target)
 
     def remove_litter(self, folder: str) -> None:
         """Nothing: a remote store cannot tell a killed writer from a slow one."""
