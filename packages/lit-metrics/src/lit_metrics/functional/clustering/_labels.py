@@ -60,21 +60,31 @@ def count_cells(index: Tensor, size: int) -> Tensor:
     return index.new_zeros(size).index_add_(0, index, torch.ones_like(index))
 
 
-def joint_counts(preds: Tensor, target: Tensor, num_classes: int) -> dict[str, Tensor | int]:
+def joint_counts(
+    preds: Tensor, target: Tensor, num_classes: int, keep: Tensor | None = None
+) -> dict[str, Tensor | int]:
     """Returns `confmat`, `(num_classes, num_classes)` with targets in rows, and `invalid`, the pairs outside of it.
+
+    Args:
+        preds: Labels.
+        target: Labels, the same shape.
+        num_classes: Number of classes.
+        keep: Pairs to count; the others must hold labels in range.
 
     Raises:
         ValueError: If labels are out of range, where looking at them is free; elsewhere they are counted.
     """
     require_range(preds, num_classes, "preds")
     require_range(target, num_classes, "target")
-    index = target * num_classes + preds
-    cells = num_classes * num_classes
-    if checks_are_free(index):
-        return {"confmat": count_cells(index, cells).view(num_classes, num_classes), "invalid": 0}
-    valid = (preds >= 0) & (preds < num_classes) & (target >= 0) & (target < num_classes)
-    counts = count_cells(torch.where(valid, index, cells), cells + 1)
-    return {"confmat": counts[:-1].view(num_classes, num_classes), "invalid": counts[-1]}
+    free = checks_are_free(preds)
+    index, cells = target * num_classes + preds, num_classes * num_classes
+    invalid = None if free else ~((preds >= 0) & (preds < num_classes) & (target >= 0) & (target < num_classes))
+    if invalid is not None:
+        index = torch.where(invalid, cells + 1, index)
+    if keep is not None:
+        index = torch.where(keep, index, cells)
+    counts = count_cells(index, cells + 2)
+    return {"confmat": counts[:cells].view(num_classes, num_classes), "invalid": 0 if free else counts[-1]}
 
 
 def raise_if_invalid(invalid: Tensor | int, num_classes: int) -> None:
