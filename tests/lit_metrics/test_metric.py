@@ -202,7 +202,7 @@ def test_untouched_state_follows_the_first_batch_and_a_later_device_is_an_error(
     with pytest.raises(RuntimeError, match="follows the device of its first batch"):
         metric.update(torch.rand(3, device="meta"), torch.rand(3, device="meta"))
     assert metric.compute() == 1
-    assert lm.MeanSquaredError().to("meta").sum_squared_error.device.type == "meta"
+    assert lm.MeanSquaredError().to("meta").sum_score.device.type == "meta"
 
 
 def test_nothing_seen_is_nan_with_one_warning() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
@@ -24,6 +25,30 @@ REDUCTIONS = ("sum", "mean", "max", "min", "cat")
 
 
 @dataclass(frozen=True)
+class Merge:
+    """A reduction that merges two values, for states that no named reduction merges exactly, such as moments.
+
+    Unlike any other function of stacked values it promises that merging is associative and commutative up to rounding
+    and that the default is its identity, so that `forward`, `merge_state` and synchronisation need one update only. A
+    value of shape `(0,)` waits for its shape, as with the named reductions.
+
+    Attributes:
+        pair: Merges two tensors of one shape into a new one; a function of a module, so that metrics can be pickled.
+    """
+
+    pair: Callable[[Tensor, Tensor], Tensor]
+
+    def __call__(self, stacked: Tensor) -> Tensor:
+        """Merges the values of all processes, in order."""
+        return functools.reduce(self.merge, stacked.unbind(0))
+
+    def merge(self, mine: Tensor, other: Tensor) -> Tensor:
+        """Merges two values."""
+        known = mine.shape == other.shape and mine.shape != (0,)
+        return self.pair(mine, other) if known else _with_shape(mine, other)
+
+
+@dataclass(frozen=True)
 class StateSpec:
     """What `add_state` declared: the identity value, the reduction, and whether checkpoints hold it."""
 
@@ -38,7 +63,7 @@ class StateSpec:
             return self.reduce is None or self.reduce == "cat"
         if self.reduce == "sum":
             return not bool(self.default.any())
-        return self.reduce in REDUCTIONS
+        return self.reduce in REDUCTIONS or isinstance(self.reduce, Merge)
 
     def fresh(self) -> StateValue:
         """Returns a new identity value that shares no memory with the default."""
@@ -203,6 +228,8 @@ def merge_value(reduce: Reduction, mine: StateValue, other: StateValue, counts: 
             "a tensor state with dist_reduce_fx=None has no rule to merge by; declare 'sum', 'mean', 'max', 'min' or"
             " 'cat', or override merge_state"
         )
+    if isinstance(reduce, Merge):
+        return reduce.merge(mine, other)
     return _as_tensor_value(reduce(torch.stack([mine, other])))
 
 
@@ -211,16 +238,20 @@ def _as_tensor_value(value: Any) -> Tensor:
 
 
 def _add(mine: Tensor, other: Tensor) -> Tensor:
-    # A state of shape (0,) waits for its shape: sizes that only the first batch tells.
     if mine.shape != other.shape:
-        if other.ndim == 1 and other.numel() == 0:
-            return mine
-        if mine.ndim == 1 and mine.numel() == 0:
-            return other.clone()
-        raise RuntimeError(f"cannot merge states of shape {tuple(mine.shape)} and {tuple(other.shape)}")
+        return _with_shape(mine, other)
     if other.dtype != mine.dtype and torch.promote_types(mine.dtype, other.dtype) != mine.dtype:
         return mine + other  # counts turn into weighted sums with the first sample weight
     return mine.add_(other)
+
+
+def _with_shape(mine: Tensor, other: Tensor) -> Tensor:
+    """Returns the value that has its shape; one of shape (0,) waits for it: sizes that only the first batch tells."""
+    if other.shape == (0,):
+        return mine
+    if mine.shape == (0,):
+        return other.clone()
+    raise RuntimeError(f"cannot merge states of shape {tuple(mine.shape)} and {tuple(other.shape)}")
 
 
 def merge_into(mine: State, theirs: State, specs: Mapping[str, StateSpec]) -> None:

@@ -126,8 +126,8 @@ class Metric(nn.Module, Arithmetic):
             name: Python identifier that is no attribute yet.
             default: Value of "no data yet": a tensor (copied), or an empty list to which `update` appends tensors.
             dist_reduce_fx: How two values become one: `"sum"`, `"max"`, `"min"`, `"cat"`, `"mean"` (weighted by the
-                number of updates), a function of the stacked values of all processes, or `None` (values of all
-                processes, stacked).
+                number of updates), a function of the stacked values of all processes (a `Merge` if it merges any two
+                values exactly), or `None` (values of all processes, stacked).
             persistent: Whether `state_dict` holds it.
 
         Raises:

@@ -1,0 +1,1 @@
+from lit_metrics.shape.procrustes_disparity import ProcrustesDisparity as ProcrustesDisparity

@@ -1,0 +1,6 @@
+from lit_metrics.functional.pairwise.pairwise import embedding_similarity as embedding_similarity
+from lit_metrics.functional.pairwise.pairwise import pairwise_cosine_similarity as pairwise_cosine_similarity
+from lit_metrics.functional.pairwise.pairwise import pairwise_euclidean_distance as pairwise_euclidean_distance
+from lit_metrics.functional.pairwise.pairwise import pairwise_linear_similarity as pairwise_linear_similarity
+from lit_metrics.functional.pairwise.pairwise import pairwise_manhattan_distance as pairwise_manhattan_distance
+from lit_metrics.functional.pairwise.pairwise import pairwise_minkowski_distance as pairwise_minkowski_distance

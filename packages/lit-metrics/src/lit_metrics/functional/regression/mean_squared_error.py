@@ -2,43 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any
 
-import torch
-from torch import Tensor
+from lit_metrics.functional.regression._scores import OldReduction, difference, old_reduce, reduce_scores
 
-from lit_metrics._inputs import as_tensor, as_weights, require_same_shape, to_float
-
-OldReduction: TypeAlias = Literal["elementwise_mean", "sum", "none"]
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
-def squared_error_state(
-    preds: Any, target: Any, num_outputs: int = 1, sample_weight: Any = None
-) -> dict[str, Tensor | int]:
-    """Returns the float64 sum of squared errors and the number (or weight) of samples; per output if several."""
-    preds, target = as_tensor(preds, "preds"), as_tensor(target, "target")
-    require_same_shape(preds, target)
-    if preds.is_complex() or target.is_complex():
-        raise TypeError(f"preds and target must be real, got {preds.dtype} and {target.dtype}")
-    if num_outputs > 1 and (preds.ndim != 2 or preds.shape[1] != num_outputs):
-        raise ValueError(f"preds and target must have shape (N, {num_outputs}), got {tuple(preds.shape)}")
-    error = (to_float(preds) - to_float(target)).double()
-    if sample_weight is not None:
-        weights = as_weights(sample_weight, error.shape, error.device)
-        weighted = weights * error.square()
-        if num_outputs > 1:
-            return {"sum_squared_error": weighted.sum(0), "total": weights.sum(0)}
-        return {"sum_squared_error": weighted.sum(), "total": weights.sum()}
-    if num_outputs > 1:
-        return {"sum_squared_error": error.square().sum(0), "total": error.shape[0]}
-    error = error.reshape(-1)
-    return {"sum_squared_error": torch.dot(error, error), "total": error.numel()}
-
-
-def mean_squared_error_value(sum_squared_error: Tensor, total: Tensor | int, squared: bool = True) -> Tensor:
-    """Returns the mean of squared errors, or its root; nan without samples."""
-    mean = sum_squared_error / total
-    return mean if squared else mean.sqrt()
+def squared_errors(preds: Any, target: Any) -> Tensor:
+    """Returns `(preds - target)^2` per element, in float64."""
+    return difference(preds, target).square()
 
 
 def mean_squared_error(
@@ -70,10 +44,7 @@ def mean_squared_error(
         >>> mean_squared_error([1.0, 2.0, 3.0], [1.0, 2.0, 5.0], sample_weight=[1, 1, 2], squared=False)
         tensor(1.4142, dtype=torch.float64)
     """
-    state = squared_error_state(preds, target, num_outputs, sample_weight)
-    total = state["sum_squared_error"]
-    assert isinstance(total, Tensor)
-    return mean_squared_error_value(total, state["total"], squared)
+    return reduce_scores(squared_errors(preds, target), num_outputs, sample_weight, root=not squared)
 
 
 def mse(pred: Any, target: Any, reduction: OldReduction = "elementwise_mean") -> Tensor:
@@ -92,14 +63,7 @@ def mse(pred: Any, target: Any, reduction: OldReduction = "elementwise_mean") ->
         >>> mse([1.0, 2.0], [1.0, 4.0])
         tensor(2., dtype=torch.float64)
     """
-    pred, target = as_tensor(pred, "pred"), as_tensor(target, "target")
-    require_same_shape(pred, target)
-    if reduction == "elementwise_mean":
-        return mean_squared_error(pred, target)
-    if reduction not in ("sum", "none"):
-        raise ValueError(f"reduction must be 'elementwise_mean', 'sum' or 'none', got {reduction!r}")
-    squares = (to_float(pred) - to_float(target)).double().square()
-    return squares.sum() if reduction == "sum" else squares
+    return old_reduce(squared_errors, pred, target, reduction)
 
 
 def rmse(pred: Any, target: Any, reduction: OldReduction = "elementwise_mean") -> Tensor:

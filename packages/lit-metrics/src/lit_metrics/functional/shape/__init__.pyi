@@ -1,0 +1,1 @@
+from lit_metrics.functional.shape.procrustes_disparity import procrustes_disparity as procrustes_disparity

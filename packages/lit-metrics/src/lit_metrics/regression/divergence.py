@@ -1,0 +1,71 @@
+"""Kullback-Leibler and Jensen-Shannon divergence."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from lit_metrics.functional.regression.divergence import js_divergences, kl_divergences
+from lit_metrics.regression._scores import ScoreMetric
+
+if TYPE_CHECKING:
+    from lit_metrics.functional.regression._scores import ScoreReduction
+
+
+class KLDivergence(ScoreMetric):
+    """Kullback-Leibler divergence of rows; see `lit_metrics.functional.kl_divergence`.
+
+    Args:
+        log_prob: Whether inputs are logarithms of probabilities.
+        reduction: `"mean"`, `"sum"`, or `"none"` (also `None`) for one value per row, kept in memory.
+        kwargs: Arguments of `Metric`.
+
+    Example:
+        >>> from lit_metrics import KLDivergence
+        >>> metric = KLDivergence()
+        >>> metric.update([[0.36, 0.48, 0.16]], [[1 / 3, 1 / 3, 1 / 3]])
+        >>> metric.compute()
+        tensor(0.0853, dtype=torch.float64)
+    """
+
+    higher_is_better = False
+    is_differentiable = True
+
+    def __init__(self, log_prob: bool = False, reduction: ScoreReduction = "mean", **kwargs: Any) -> None:
+        super().__init__(reduction=reduction, **kwargs)
+        if not isinstance(log_prob, bool):
+            raise TypeError(f"log_prob must be True or False, got {log_prob!r}")
+        self.log_prob = log_prob
+
+    def update(self, p: Any, q: Any, sample_weight: Any = None) -> None:
+        """Takes in `(N, D)` probabilities; `sample_weight` is `(N,)`."""
+        self.take(kl_divergences(p, q, self.log_prob), sample_weight)
+
+
+class JensenShannonDivergence(ScoreMetric):
+    """Jensen-Shannon divergence of rows; see `lit_metrics.functional.jensen_shannon_divergence`.
+
+    Args:
+        log_prob: Whether inputs are logarithms of probabilities.
+        reduction: `"mean"`, `"sum"`, or `"none"` (also `None`) for one value per row, kept in memory.
+        kwargs: Arguments of `Metric`.
+
+    Example:
+        >>> from lit_metrics import JensenShannonDivergence
+        >>> metric = JensenShannonDivergence()
+        >>> metric.update([[1.0, 0.0]], [[0.0, 1.0]])
+        >>> metric.compute()
+        tensor(0.6931, dtype=torch.float64)
+    """
+
+    higher_is_better = False
+    is_differentiable = True
+
+    def __init__(self, log_prob: bool = False, reduction: ScoreReduction = "mean", **kwargs: Any) -> None:
+        super().__init__(reduction=reduction, **kwargs)
+        if not isinstance(log_prob, bool):
+            raise TypeError(f"log_prob must be True or False, got {log_prob!r}")
+        self.log_prob = log_prob
+
+    def update(self, p: Any, q: Any, sample_weight: Any = None) -> None:
+        """Takes in `(N, D)` probabilities; `sample_weight` is `(N,)`."""
+        self.take(js_divergences(p, q, self.log_prob), sample_weight)
