@@ -14,7 +14,6 @@ from torch.distributed.tensor import DTensor, Replicate, Shard, distribute_tenso
 
 from lit_checkpoint import CheckpointCorruptError, CheckpointManager, ShardedCheckpointIO, latest_valid, load, verify
 
-
 PRELOAD = ["lit_checkpoint.sharded", "torch.distributed.fsdp", "torch.distributed.tensor", __name__]
 
 

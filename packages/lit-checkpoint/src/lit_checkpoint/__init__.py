@@ -9,8 +9,10 @@ from lit_checkpoint.file_io import FileCheckpointIO
 from lit_checkpoint.folder import latest_valid, resolve_checkpoint
 from lit_checkpoint.functions import load, save, verify
 from lit_checkpoint.io import CheckpointIO
+from lit_checkpoint.lightning import load_lightning
 from lit_checkpoint.manager import CheckpointManager
 from lit_checkpoint.registry import get_io
+from lit_checkpoint.weights import load_safetensors, save_safetensors
 
 if TYPE_CHECKING:
     from lit_checkpoint.sharded import ShardedCheckpointIO
@@ -26,8 +28,11 @@ __all__ = [
     "get_io",
     "latest_valid",
     "load",
+    "load_lightning",
+    "load_safetensors",
     "resolve_checkpoint",
     "save",
+    "save_safetensors",
     "verify",
 ]
 

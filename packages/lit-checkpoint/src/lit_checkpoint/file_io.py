@@ -60,14 +60,14 @@ class FileCheckpointIO(CheckpointIO):
             CheckpointCorruptError: If it is damaged or no checkpoint.
             pickle.UnpicklingError: If it holds objects that ``weights_only`` does not allow, naming them.
         """
-        state: dict[str, Any] = _with_file(
+        state: dict[str, Any] = with_file(
             path, lambda file, where: load_container(file, where, map_location, weights_only)
         )
         return state
 
     def verify(self, path: str | PathLike[str]) -> None:
         """Compare every record's CRC-32 without building tensors; raises as :meth:`load` does."""
-        _with_file(path, verify_container)
+        with_file(path, verify_container)
 
     def remove(self, path: str | PathLike[str]) -> None:
         """Delete the checkpoint at ``path``; nothing happens if it is not there."""
@@ -80,7 +80,13 @@ def _verify_local(path: str) -> None:
         verify_container(file, path)
 
 
-def _with_file(path: str | PathLike[str], use: Callable[[BinaryIO, str], Any]) -> Any:
+def with_file(path: str | PathLike[str], use: Callable[[BinaryIO, str], Any]) -> Any:
+    """What ``use`` makes of the file at ``path``, opened, and of its name for messages.
+
+    Raises:
+        FileNotFoundError: If nothing is there, naming what is near.
+        CheckpointCorruptError: If it is a folder.
+    """
     storage, where = locate(path)
     try:
         file = storage.open(where)
