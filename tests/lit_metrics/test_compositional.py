@@ -98,5 +98,5 @@ def test_merge_works_leaf_by_leaf() -> None:
     left, right = x + y, both()[0] + both()[1]
     left.merge_state(right)
     assert left.compute() == 18
-    with pytest.raises(TypeError, match="expression"):
+    with pytest.raises(TypeError, match="made of the same metrics, got SumMetric"):
         left.merge_state(x)

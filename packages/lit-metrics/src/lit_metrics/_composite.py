@@ -1,4 +1,4 @@
-"""Metrics made of metrics: the parts hold all state, the whole says who gets which inputs and what the values become."""
+"""Metrics made of metrics: the parts hold all state, the whole says what they are fed and what their values become."""
 
 from __future__ import annotations
 
@@ -7,14 +7,13 @@ from abc import abstractmethod
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from torch import nn
-
 from lit_metrics.metric import Metric, sync_together
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     import torch
+    from torch import nn
     from typing_extensions import Self
 
     from lit_metrics._state import StateValue

@@ -10,10 +10,9 @@ import torch
 from torch import Tensor
 
 from lit_metrics._inputs import as_tensor
-from lit_metrics._state import Reduction, State, StateSpec, StateValue
+from lit_metrics._state import Merge, Reduction, State, StateSpec, StateValue
 from lit_metrics.metric import Metric
 from lit_metrics.wrappers.classwise import require_metric
-from lit_metrics.wrappers.multioutput import require_positive
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -51,6 +50,8 @@ class StateBank(Metric):
             reduce: Reduction = spec.reduce
             if reduce == "mean":
                 reduce = "sum"  # a mean is held as the sum of the means of updates
+            elif isinstance(reduce, Merge):
+                reduce = Merge(_PairInEverySlot(reduce, waits=spec.fresh().shape == (0,)))  # type: ignore[union-attr]
             elif callable(reduce):
                 reduce = _InEverySlot(reduce)
             default = self._empty_slots(name, spec, torch.as_tensor(spec.default))
@@ -118,8 +119,8 @@ class StateBank(Metric):
                 values[name] = _as_declared(spec, getattr(self, f"slot_{name}_{k}"))
                 continue
             held = getattr(self, f"slot_{name}")
-            waits = held.shape == (0,) or (spec.reduce == "mean" and not count)
-            values[name] = spec.fresh() if waits else held[k] / count if spec.reduce == "mean" else held[k].clone()
+            empty = held.shape == (0,) or not count
+            values[name] = spec.fresh() if empty else held[k] / count if spec.reduce == "mean" else held[k].clone()
         return State(values, count)
 
     def total(self) -> State:
@@ -132,7 +133,8 @@ class StateBank(Metric):
                 values[name] = _as_declared(spec, [entry for held in lists for entry in held])
                 continue
             held = getattr(self, f"slot_{name}")
-            values[name] = spec.fresh() if held.shape == (0,) or not count else _merged(spec.reduce, held, count)
+            empty = held.shape == (0,) or not count
+            values[name] = spec.fresh() if empty else _merged(spec.reduce, held, self.updates)
         return State(values, count)
 
     def slot_values(self) -> Any:
@@ -161,6 +163,25 @@ class _InEverySlot:
 
     def __call__(self, stacked_slots: Tensor) -> Tensor:
         return torch.stack([torch.as_tensor(self.reduce(slot)) for slot in stacked_slots.unbind(1)])
+
+
+class _PairInEverySlot:
+    """The pairwise form of `_InEverySlot`.
+
+    A state that waited for its shape has zeros in slots without data, which no rule promises to be its identity.
+    """
+
+    def __init__(self, rule: Merge, waits: bool) -> None:
+        self.rule = rule
+        self.waits = waits
+
+    def __call__(self, mine: Tensor, other: Tensor) -> Tensor:
+        merged = torch.stack([self.rule.pair(a, b) for a, b in zip(mine, other, strict=True)])
+        if not self.waits:
+            return merged
+        axes = tuple(range(1, mine.ndim))
+        fresh_a, fresh_b = ((side == 0).all(axes, keepdim=True) if axes else side == 0 for side in (mine, other))
+        return torch.where(fresh_b, mine, torch.where(fresh_a, other, merged))
 
 
 def require_states(metric: Any) -> None:
@@ -225,8 +246,8 @@ def times_weight(weight: Any, factor: Tensor) -> Tensor:
     """Returns a user's sample weight (or none) times one factor per sample."""
     if weight is None:
         return factor
-    weight = as_tensor(weight, "sample_weight").to(factor)
-    return weight * factor.reshape(-1, *[1] * (weight.ndim - 1))
+    given: Tensor = as_tensor(weight, "sample_weight").to(factor)
+    return given * factor.reshape(-1, *[1] * (given.ndim - 1))
 
 
 def _weighted(spec: StateSpec, value: StateValue, count: int) -> Tensor:
@@ -240,14 +261,14 @@ def _as_declared(spec: StateSpec, held: list[Tensor]) -> StateValue:
     return torch.cat([spec.default, *held])
 
 
-def _merged(reduce: Reduction, held: Tensor, count: int) -> Tensor:
+def _merged(reduce: Reduction, held: Tensor, updates: Tensor) -> Tensor:
     if reduce == "sum":
         return held.sum(0, dtype=held.dtype)
     if reduce == "mean":
-        return held.sum(0) / count
+        return held.sum(0) / updates.sum()
     if reduce == "max":
         return held.amax(0)
     if reduce == "min":
         return held.amin(0)
     assert callable(reduce)
-    return torch.as_tensor(reduce(held))
+    return torch.as_tensor(reduce(held[updates > 0]))

@@ -77,12 +77,12 @@ class BootStrapper(StateBank):
         super().__init__(base_metric, num_bootstraps, **kwargs)
         if sampling_strategy not in STRATEGIES:
             raise ValueError(f"sampling_strategy must be one of {STRATEGIES}, got {sampling_strategy!r}")
+        self._quantile: Tensor | None = None
         if quantile is not None:
-            quantile = as_tensor(quantile, "quantile").double()
-            if bool(((quantile < 0) | (quantile > 1)).any()):
-                raise ValueError(f"quantile must be in [0, 1], got {quantile.tolist()}")
-        self._shows = {"mean": mean, "std": std, "quantile": quantile is not None, "raw": raw}
-        self._quantile = quantile
+            self._quantile = as_tensor(quantile, "quantile").double()
+            if bool(((self._quantile < 0) | (self._quantile > 1)).any()):
+                raise ValueError(f"quantile must be in [0, 1], got {quantile}")
+        self._shows = {"mean": mean, "std": std, "raw": raw}
         self.sampling_strategy = sampling_strategy
         self._weighs = "sample_weight" in inspect.signature(base_metric.update).parameters
         self._seed = int(torch.randint(2**31, ())) if seed is None else seed
@@ -92,13 +92,15 @@ class BootStrapper(StateBank):
         kwargs = self.metric.filter_kwargs(kwargs)
         num = num_samples([*args, *kwargs.values()])
         counts = self._draw(num)
-        batches = []
         if self._weighs:
             weight = kwargs.pop("sample_weight", None)
             device = next((value.device for value in args if isinstance(value, Tensor)), None)
-            for row in counts.double().to(device):
-                batches.append(self.metric.batch_state(*args, **kwargs, sample_weight=times_weight(weight, row)))
+            batches = [
+                self.metric.batch_state(*args, **kwargs, sample_weight=times_weight(weight, row))
+                for row in counts.double().to(device)
+            ]
         else:
+            batches = []
             for row in counts:
                 index = torch.arange(num).repeat_interleave(row)
                 inputs = [take(value, index, num) for value in args]

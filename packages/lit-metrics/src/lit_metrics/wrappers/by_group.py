@@ -74,7 +74,9 @@ class ByGroup(StateBank):
         num = num_samples([*args, *kwargs.values()])
         ids = as_tensor(group, "group")
         if ids.shape != (num,) or ids.is_floating_point() or ids.is_complex() or ids.dtype == torch.bool:
-            raise ValueError(f"group must hold one integer for each of {num} samples, got {tuple(ids.shape)} {ids.dtype}")
+            raise ValueError(
+                f"group must hold one integer for each of {num} samples, got {tuple(ids.shape)} {ids.dtype}"
+            )
         if not checks_are_free(ids) and self._weighs:
             self._weigh(args, kwargs, ids)
             return

@@ -10,13 +10,13 @@ from torch import Tensor, nn
 
 from lit_metrics._composite import Composite
 from lit_metrics._inputs import as_tensor
-from lit_metrics.metric import Metric
 from lit_metrics.wrappers.classwise import require_metric
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from lit_metrics._composite import Inputs
+    from lit_metrics.metric import Metric
 
 
 class MultioutputWrapper(Composite):

@@ -84,7 +84,8 @@ class MetricTracker(Composite):
     def compute_all(self) -> Any:
         """Returns the values of all steps: stacked tensors, by name for a collection, a list if they do not stack."""
         self._require_steps()
-        return _stacked([step.compute() for step in self.steps])
+        steps: list[Any] = list(self.steps)
+        return _stacked([step.compute() for step in steps])
 
     def best_metric(self, return_step: bool = False) -> Any:
         """Returns the best value of all steps, and the step it is of if asked; dicts of both for a collection.

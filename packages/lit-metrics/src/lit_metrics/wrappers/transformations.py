@@ -40,9 +40,7 @@ class MetricInputTransformer(Composite):
     def __init__(self, wrapped_metric: Metric | MetricCollection, compute_on_step: bool = True) -> None:
         super().__init__(compute_on_step)
         if not isinstance(wrapped_metric, (Metric, MetricCollection)):
-            raise TypeError(
-                f"wrapped_metric must be a Metric or MetricCollection, got {type(wrapped_metric).__name__}"
-            )
+            raise TypeError(f"wrapped_metric must be a Metric or MetricCollection, got {type(wrapped_metric).__name__}")
         self.wrapped_metric = wrapped_metric
 
     def transform_pred(self, pred: Any) -> Any:
