@@ -1,0 +1,14 @@
+from lit_metrics.text.bleu import BLEUScore as BLEUScore
+from lit_metrics.text.bleu import SacreBLEUScore as SacreBLEUScore
+from lit_metrics.text.edit_distance import EditDistance as EditDistance
+from lit_metrics.text.error_rates import CharErrorRate as CharErrorRate
+from lit_metrics.text.error_rates import MatchErrorRate as MatchErrorRate
+from lit_metrics.text.error_rates import WordErrorRate as WordErrorRate
+from lit_metrics.text.error_rates import WordInfoLost as WordInfoLost
+from lit_metrics.text.error_rates import WordInfoPreserved as WordInfoPreserved
+from lit_metrics.text.perplexity import Perplexity as Perplexity
+from lit_metrics.text.rouge import ROUGEScore as ROUGEScore
+from lit_metrics.text.sentences import CHRFScore as CHRFScore
+from lit_metrics.text.sentences import ExtendedEditDistance as ExtendedEditDistance
+from lit_metrics.text.sentences import TranslationEditRate as TranslationEditRate
+from lit_metrics.text.squad import SQuAD as SQuAD

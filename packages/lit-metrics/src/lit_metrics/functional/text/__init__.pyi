@@ -1,0 +1,14 @@
+from lit_metrics.functional.text.bleu import bleu_score as bleu_score
+from lit_metrics.functional.text.bleu import sacre_bleu_score as sacre_bleu_score
+from lit_metrics.functional.text.chrf import chrf_score as chrf_score
+from lit_metrics.functional.text.edit_distance import edit_distance as edit_distance
+from lit_metrics.functional.text.error_rates import char_error_rate as char_error_rate
+from lit_metrics.functional.text.error_rates import match_error_rate as match_error_rate
+from lit_metrics.functional.text.error_rates import word_error_rate as word_error_rate
+from lit_metrics.functional.text.error_rates import word_information_lost as word_information_lost
+from lit_metrics.functional.text.error_rates import word_information_preserved as word_information_preserved
+from lit_metrics.functional.text.extended_edit_distance import extended_edit_distance as extended_edit_distance
+from lit_metrics.functional.text.perplexity import perplexity as perplexity
+from lit_metrics.functional.text.rouge import rouge_score as rouge_score
+from lit_metrics.functional.text.squad import squad as squad
+from lit_metrics.functional.text.translation_edit_rate import translation_edit_rate as translation_edit_rate
