@@ -12,7 +12,7 @@ import torch
 
 import lit_metrics as lm
 import lit_metrics.functional as F
-from lit_metrics.functional.classification import stat_scores
+from lit_metrics.functional.classification import _task
 
 
 def draw(n: int, k: int, seed: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
@@ -146,7 +146,7 @@ def test_both_layouts_and_the_numpy_path_agree(monkeypatch: pytest.MonkeyPatch, 
     weights = torch.rand(300, generator=torch.Generator().manual_seed(0))
     values, weighted = [], []
     for limit in (1, 1000):
-        monkeypatch.setattr(stat_scores, "MATRIX_CLASSES", limit)
+        monkeypatch.setattr(_task, "MATRIX_CLASSES", limit)
         for scores in (preds, preds.double()):
             values.append(F.multiclass_accuracy(scores, target, k, average))
             weighted.append(F.multiclass_accuracy(scores, target, k, average, sample_weight=weights))

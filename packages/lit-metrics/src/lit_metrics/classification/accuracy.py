@@ -1,16 +1,17 @@
-"""Accuracy, for all tasks."""
+"""Accuracy and Hamming distance, for all tasks."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from lit_metrics.classification.stat_scores import BinaryTask, MulticlassTask, MultilabelTask, StatScoresMetric
-from lit_metrics.functional.classification.accuracy import ACCURACY_AVERAGES, accuracy_value
+from lit_metrics.functional.classification._task import RECALL_AVERAGES
+from lit_metrics.functional.classification.accuracy import accuracy_value, hamming_distance_value
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from lit_metrics.functional.classification.stat_scores import StatScores
+    from lit_metrics.functional.classification.stat_scores import Counts
 
 
 class Accuracy(StatScoresMetric):
@@ -20,8 +21,7 @@ class Accuracy(StatScoresMetric):
     scores of the target's shape are binary `(N,)` or multilabel `(N, L)`, integer labels are multiclass. Later batches
     must agree.
 
-    See `lit_metrics.functional.binary_accuracy`, `multiclass_accuracy` and `multilabel_accuracy` for shapes, averages
-    and errors, and `StatScoresMetric` for the arguments. The value is float64 in [0, 1]; nan where nothing was counted.
+    See `StatScoresMetric` for the arguments and `lit_metrics.functional.multiclass_accuracy` for the averages.
 
     Example:
         >>> from lit_metrics import Accuracy
@@ -34,21 +34,21 @@ class Accuracy(StatScoresMetric):
     """
 
     higher_is_better = True
-    averages = ACCURACY_AVERAGES
+    averages = RECALL_AVERAGES
+    classless = True
 
-    def value(self, scores: StatScores) -> Tensor:
+    def value(self, counts: Counts) -> Tensor:
         """Returns accuracy from counts."""
-        return accuracy_value(scores, self.average)
+        return accuracy_value(counts, self.average, self.zero_division)
 
 
 class BinaryAccuracy(BinaryTask, Accuracy):
-    """Share of binary predictions that equal their target; see `lit_metrics.functional.binary_accuracy`.
+    """Binary accuracy; see `lit_metrics.functional.binary_accuracy`.
 
     Example:
         >>> from lit_metrics import BinaryAccuracy
-        >>> metric = BinaryAccuracy(logits=True)
-        >>> metric([3.0, -2.0, 0.3, 0.4], [1, 0, 1, 1])
-        tensor(1., dtype=torch.float64)
+        >>> BinaryAccuracy()([0.9, 0.4, 0.6, 0.1], [1, 0, 0, 0])
+        tensor(0.7500, dtype=torch.float64)
     """
 
 
@@ -57,18 +57,71 @@ class MulticlassAccuracy(MulticlassTask, Accuracy):
 
     Example:
         >>> from lit_metrics import MulticlassAccuracy
-        >>> metric = MulticlassAccuracy(num_classes=3)
-        >>> metric([0, 1, 1, 2], [0, 1, 2, 2])
+        >>> MulticlassAccuracy(num_classes=3)([0, 1, 1, 2], [0, 1, 2, 2])
         tensor(0.8333, dtype=torch.float64)
     """
 
 
 class MultilabelAccuracy(MultilabelTask, Accuracy):
-    """Binary accuracy of each label, by default their mean; see `lit_metrics.functional.multilabel_accuracy`.
+    """Accuracy of each label, by default their mean; see `lit_metrics.functional.multilabel_accuracy`.
 
     Example:
         >>> from lit_metrics import MultilabelAccuracy
-        >>> metric = MultilabelAccuracy(num_labels=2, average="none")
-        >>> metric([[0.9, 0.2], [0.3, 0.8]], [[1, 0], [1, 1]])
+        >>> MultilabelAccuracy(num_labels=2, average="none")([[0.9, 0.2], [0.3, 0.8]], [[1, 0], [1, 1]])
         tensor([0.5000, 1.0000], dtype=torch.float64)
+    """
+
+
+class HammingDistance(StatScoresMetric):
+    """Hamming distance for any task; averages `"micro"` unless told otherwise.
+
+    See `StatScoresMetric` for the arguments and `lit_metrics.functional.multiclass_hamming_distance` for the averages.
+
+    Example:
+        >>> from lit_metrics import HammingDistance
+        >>> metric = HammingDistance(task="multiclass", num_classes=3)
+        >>> metric([0, 1, 1, 2], [0, 1, 2, 2])
+        tensor(0.2500, dtype=torch.float64)
+        >>> metric.update([0, 0], [1, 0])
+        >>> metric.compute()
+        tensor(0.3333, dtype=torch.float64)
+    """
+
+    higher_is_better = False
+    averages = RECALL_AVERAGES
+    classless = True
+    is_ratio = False
+
+    def value(self, counts: Counts) -> Tensor:
+        """Returns Hamming distance from counts."""
+        return hamming_distance_value(counts, self.average)
+
+
+class BinaryHammingDistance(BinaryTask, HammingDistance):
+    """Binary hamming distance; see `lit_metrics.functional.binary_hamming_distance`.
+
+    Example:
+        >>> from lit_metrics import BinaryHammingDistance
+        >>> BinaryHammingDistance()([0.9, 0.4, 0.6, 0.1], [1, 0, 0, 0])
+        tensor(0.2500, dtype=torch.float64)
+    """
+
+
+class MulticlassHammingDistance(MulticlassTask, HammingDistance):
+    """Multiclass hamming distance, by default the mean; see `lit_metrics.functional.multiclass_hamming_distance`.
+
+    Example:
+        >>> from lit_metrics import MulticlassHammingDistance
+        >>> MulticlassHammingDistance(num_classes=3)([0, 1, 1, 2], [0, 1, 2, 2])
+        tensor(0.1667, dtype=torch.float64)
+    """
+
+
+class MultilabelHammingDistance(MultilabelTask, HammingDistance):
+    """Hamming distance of each label; see `lit_metrics.functional.multilabel_hamming_distance`.
+
+    Example:
+        >>> from lit_metrics import MultilabelHammingDistance
+        >>> MultilabelHammingDistance(num_labels=2, average="none")([[0.9, 0.2], [0.3, 0.8]], [[1, 0], [1, 1]])
+        tensor([0.5000, 0.0000], dtype=torch.float64)
     """

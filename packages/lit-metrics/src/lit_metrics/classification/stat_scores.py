@@ -1,4 +1,8 @@
-"""The classes behind every metric that is a reading of `StatScores`; a family adds `value` and a few classes."""
+"""The classes behind every metric that is a reading of the same counts, and the counts as a metric.
+
+A family adds `value` and four small classes; the constructors of the tasks are those of `BinaryTask`, `MulticlassTask`
+and `MultilabelTask`.
+"""
 
 from __future__ import annotations
 
@@ -8,19 +12,19 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from lit_metrics.functional.classification._task import infer_task, make_config
-from lit_metrics.functional.classification.stat_scores import (
+from lit_metrics.functional.classification._counting import count_batch, raise_if_invalid
+from lit_metrics.functional.classification._task import (
     AVERAGES,
     TASKS,
     Average,
     MultidimAverage,
-    StatScores,
     StatScoresConfig,
     Task,
-    count_batch,
-    raise_if_invalid,
+    infer_task,
+    make_config,
     require_average,
 )
+from lit_metrics.functional.classification.stat_scores import Counts, stat_scores_value
 from lit_metrics.metric import Metric
 
 
@@ -38,8 +42,13 @@ class StatScoresMetric(Metric):
         top_k: A multiclass prediction is right if the target is among its `top_k` best scores.
         ignore_index: Targets of this value are left out.
         validate_args: Whether values are checked: at once where that is free (host memory), else in `compute`.
+        zero_division: Value of `0 / 0` in a class or label that has data; nan leaves it out of means.
         logits: Whether binary and multilabel scores are logits; never guessed from the values.
+        multilabel: 1.0 spelling of `task="multilabel"`, with the labels' number in `num_classes`.
+        matrix: For subclasses: whether `value` reads a confusion matrix, however many classes there are.
         kwargs: Arguments of `Metric`.
+
+    The 1.0 arguments work too: `num_classes` may come first, and its default of then, 1, leaves the task to the data.
 
     Raises:
         ValueError: If an argument is out of its range, or one that the task needs is missing.
@@ -48,13 +57,18 @@ class StatScoresMetric(Metric):
     pure_update = True
     is_differentiable = False
     averages: ClassVar[tuple[Any, ...]] = AVERAGES
+    """What `average` may be; a single entry says that the metric has none."""
+    classless: ClassVar[bool] = False
+    """Whether the micro average can be had without knowing the classes."""
+    is_ratio: ClassVar[bool] = True
+    """Whether `zero_division` has a meaning."""
 
     counts: Any
     inferred: Tensor
 
     def __init__(
         self,
-        task: Task | None = None,
+        task: Task | int | None = None,
         threshold: float = 0.5,
         num_classes: int | None = None,
         num_labels: int | None = None,
@@ -63,13 +77,25 @@ class StatScoresMetric(Metric):
         top_k: int = 1,
         ignore_index: int | None = None,
         validate_args: bool = True,
+        zero_division: float = 0,
         *,
         logits: bool = False,
+        multilabel: bool = False,
+        matrix: bool = False,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         require_average(average, self.averages)
+        if zero_division != 0 and not self.is_ratio:
+            raise ValueError(f"{type(self).__name__} divides nothing and must do without zero_division")
         self.average = average
+        self.zero_division = zero_division
+        if isinstance(task, int):
+            task, num_classes = None, task
+        if task is None and num_classes == 1:
+            num_classes = None
+        if multilabel:
+            num_classes, num_labels = None, num_labels or num_classes
         if task is None and (num_classes is None) != (num_labels is None):
             task = "multiclass" if num_classes is not None else "multilabel"
         self._options: dict[str, Any] = {
@@ -80,6 +106,8 @@ class StatScoresMetric(Metric):
             "ignore_index": ignore_index,
             "logits": logits,
             "validate_args": validate_args,
+            "classless": self.classless,
+            "matrix": matrix,
         }
         self._config: StatScoresConfig | None = None
         if task is not None:
@@ -136,7 +164,7 @@ class StatScoresMetric(Metric):
         config = self.config
         if config is None:
             return torch.tensor(torch.nan, dtype=torch.float64, device=self.device)
-        return self.value(self.store.reading(lambda: StatScores(config, self._all_counts(config))))
+        return self.value(self.store.reading(lambda: Counts(config, self._all_counts(config))))
 
     def check_state(self) -> None:
         """Raises for invalid labels and scores that an accelerator counted."""
@@ -145,7 +173,7 @@ class StatScoresMetric(Metric):
             raise_if_invalid(config, self._all_counts(config))
 
     @abstractmethod
-    def value(self, scores: StatScores) -> Tensor:
+    def value(self, counts: Counts) -> Tensor:
         """Returns the metric's value from counts."""
 
     def _all_counts(self, config: StatScoresConfig) -> Tensor:
@@ -164,7 +192,8 @@ class StatScoresMetric(Metric):
         """Shows the task and the average: the averages' defaults differ between classes."""
         config = self.config
         size = "" if config is None or config.num_classes is None else f", classes={config.num_classes}"
-        return f"task={None if config is None else config.task!r}{size}, average={self.average!r}"
+        average = f", average={self.average!r}" if len(self.averages) > 1 else ""
+        return f"task={None if config is None else config.task!r}{size}{average}"
 
 
 class BinaryTask(StatScoresMetric):
@@ -175,6 +204,7 @@ class BinaryTask(StatScoresMetric):
         multidim_average: `"global"` for one value, `"samplewise"` for one per sample.
         ignore_index: Targets of this value are left out.
         validate_args: Whether values are checked.
+        zero_division: Value of `0 / 0`; nan leaves the class or label out of means.
         logits: Whether scores are logits; never guessed from the values.
         kwargs: Arguments of `Metric`.
     """
@@ -185,6 +215,7 @@ class BinaryTask(StatScoresMetric):
         multidim_average: MultidimAverage = "global",
         ignore_index: int | None = None,
         validate_args: bool = True,
+        zero_division: float = 0,
         *,
         logits: bool = False,
         **kwargs: Any,
@@ -195,6 +226,7 @@ class BinaryTask(StatScoresMetric):
             multidim_average=multidim_average,
             ignore_index=ignore_index,
             validate_args=validate_args,
+            zero_division=zero_division,
             logits=logits,
             **kwargs,
         )
@@ -204,12 +236,13 @@ class MulticlassTask(StatScoresMetric):
     """Constructor of the multiclass form of a family.
 
     Args:
-        num_classes: Number of classes; not needed for `average="micro"`.
+        num_classes: Number of classes; accuracy, precision, recall and F-scores do without for `average="micro"`.
         top_k: A prediction is right if the target is among its `top_k` best scores.
         average: How classes become one value.
         multidim_average: `"global"` for one value, `"samplewise"` for one per sample.
         ignore_index: Targets of this value are left out; if it is a class, averages leave the class out too.
         validate_args: Whether values are checked.
+        zero_division: Value of `0 / 0`; nan leaves the class or label out of means.
         kwargs: Arguments of `Metric`.
     """
 
@@ -221,6 +254,7 @@ class MulticlassTask(StatScoresMetric):
         multidim_average: MultidimAverage = "global",
         ignore_index: int | None = None,
         validate_args: bool = True,
+        zero_division: float = 0,
         **kwargs: Any,
     ) -> None:
         super().__init__(
@@ -231,6 +265,7 @@ class MulticlassTask(StatScoresMetric):
             multidim_average=multidim_average,
             ignore_index=ignore_index,
             validate_args=validate_args,
+            zero_division=zero_division,
             **kwargs,
         )
 
@@ -245,6 +280,7 @@ class MultilabelTask(StatScoresMetric):
         multidim_average: `"global"` for one value, `"samplewise"` for one per sample.
         ignore_index: Targets of this value are left out.
         validate_args: Whether values are checked.
+        zero_division: Value of `0 / 0`; nan leaves the class or label out of means.
         logits: Whether scores are logits; never guessed from the values.
         kwargs: Arguments of `Metric`.
     """
@@ -257,6 +293,7 @@ class MultilabelTask(StatScoresMetric):
         multidim_average: MultidimAverage = "global",
         ignore_index: int | None = None,
         validate_args: bool = True,
+        zero_division: float = 0,
         *,
         logits: bool = False,
         **kwargs: Any,
@@ -269,6 +306,59 @@ class MultilabelTask(StatScoresMetric):
             multidim_average=multidim_average,
             ignore_index=ignore_index,
             validate_args=validate_args,
+            zero_division=zero_division,
             logits=logits,
             **kwargs,
         )
+
+
+class StatScores(StatScoresMetric):
+    """True and false positives and negatives and the number of targets, for any task; `"micro"` sums over classes.
+
+    See `StatScoresMetric` for the arguments and `lit_metrics.functional.multiclass_stat_scores` for the averages.
+
+    Example:
+        >>> from lit_metrics import StatScores
+        >>> metric = StatScores(task="multiclass", num_classes=3)
+        >>> metric.update([0, 1, 1, 2], [0, 1, 2, 2])
+        >>> metric.compute()
+        tensor([3, 1, 7, 1, 4])
+    """
+
+    is_ratio = False
+
+    def value(self, counts: Counts) -> Tensor:
+        """Returns `(tp, fp, tn, fn, support)`."""
+        return stat_scores_value(counts, self.average)
+
+
+class BinaryStatScores(BinaryTask, StatScores):
+    """Binary counts; see `lit_metrics.functional.binary_stat_scores`.
+
+    Example:
+        >>> from lit_metrics import BinaryStatScores
+        >>> BinaryStatScores()([0.9, 0.4, 0.6, 0.1], [1, 0, 0, 0])
+        tensor([1, 1, 2, 0, 1])
+    """
+
+
+class MulticlassStatScores(MulticlassTask, StatScores):
+    """Multiclass counts, by default their mean over classes; see `lit_metrics.functional.multiclass_stat_scores`.
+
+    Example:
+        >>> from lit_metrics import MulticlassStatScores
+        >>> MulticlassStatScores(num_classes=2, average="none")([0, 1, 1], [0, 1, 0])
+        tensor([[1, 0, 1, 1, 2],
+                [1, 1, 1, 0, 1]])
+    """
+
+
+class MultilabelStatScores(MultilabelTask, StatScores):
+    """Counts of labels, by default their mean; see `lit_metrics.functional.multilabel_stat_scores`.
+
+    Example:
+        >>> from lit_metrics import MultilabelStatScores
+        >>> MultilabelStatScores(num_labels=2, average="none")([[0.9, 0.2], [0.3, 0.8]], [[1, 0], [1, 1]])
+        tensor([[1, 0, 0, 1, 2],
+                [1, 0, 1, 0, 1]])
+    """
