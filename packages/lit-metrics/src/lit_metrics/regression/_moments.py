@@ -43,7 +43,7 @@ class MomentsMetric(Metric):
         return ("moments", self.num_outputs)
 
     def update(self, preds: Any, target: Any, sample_weight: Any = None) -> None:
-        """Takes in one batch of `(N,)` or `(N, D)`; `sample_weight` is `(N,)` or one weight per element."""
+        """Takes in one batch of `(N,)` or `(N, D, ...)`; `sample_weight` is `(N,)` or one weight per element."""
         self.accumulate({"moments": batch_moments(preds, target, self.num_outputs, sample_weight)})
 
     @property

@@ -1,11 +1,11 @@
 """Moments of targets, predictions and errors in one tensor that merges exactly: the state of seven metrics.
 
 Sums of squares lose every digit to an offset of the data, so means and centred sums are kept and merged by the formula
-of Chan, Golub and LeVeque, Updating formulae and a pairwise algorithm for computing sample variances, 1979. Errors have
-moments of their own: taken from those of targets and predictions they would lose their digits again.
+of Chan, Golub and LeVeque, Updating formulae and a pairwise algorithm for computing sample variances, 1979. Means are
+counted from a sample, so that the differences of two means keep their digits too. Errors have moments of their own:
+taken from those of targets and predictions they would lose their digits again.
 
-The rows of the tensor, of shape `(9,)` or `(9, D)`: sum of weights, number of samples; means of target, prediction and
-error; centred sums of squares of the three; centred sum of products of target and prediction.
+The rows of the tensor, of shape `(12,)` or `(12, D)`, are named below; T, P and E are target, prediction and error.
 """
 
 from __future__ import annotations
@@ -18,6 +18,14 @@ from torch import Tensor
 from lit_metrics._inputs import as_weights
 from lit_metrics._state import Merge
 from lit_metrics.functional.regression._scores import real_pair, require_outputs
+
+WEIGHT, COUNT = 0, 1  # sum of weights, number of samples
+ORIGIN = slice(2, 5)  # a sample of T, P and E that their means are counted from
+MEAN = slice(5, 8)
+SQUARES = slice(8, 11)  # centred sums of squares
+SQUARES_T, SQUARES_P, SQUARES_E = 8, 9, 10
+PRODUCT_TP = 11  # centred sum of products
+_ROWS = 12
 
 _TINY = torch.finfo(torch.float64).tiny
 
@@ -45,11 +53,11 @@ def batch_moments(preds: Any, target: Any, num_outputs: int | None = None, sampl
             sample_weight = sample_weight[:, 0]
     size = preds.shape[0]
     if not size:
-        return preds.new_zeros((9, *preds.shape[1:]), dtype=torch.float64)
+        return torch.zeros((_ROWS, *preds.shape[1:]), dtype=torch.float64, device=preds.device)
     preds, target = preds.double(), target.double()
     values = torch.stack([target, preds, preds - target])
-    # Counted from the first sample, constant data have moments of exactly 0, and means keep all their digits.
-    first = values[:, 0]
+    # Counted from the first sample, constant data also have moments of exactly 0.
+    origin = values[:, 0]
     values = values - values[:, :1]
     if sample_weight is None:
         mean = values.mean(1)
@@ -64,18 +72,18 @@ def batch_moments(preds: Any, target: Any, num_outputs: int | None = None, sampl
         scaled = values * weights
         counts = torch.stack([total, (weights != 0).sum(0, dtype=total.dtype)])
     squares = (values * scaled).sum(1)
-    return torch.cat([counts, mean + first, squares, (values[0] * scaled[1]).sum(0, keepdim=True)])
+    return torch.cat([counts, origin, mean, squares, (values[0] * scaled[1]).sum(0, keepdim=True)])
 
 
 def _merge_pair(mine: Tensor, other: Tensor) -> Tensor:
     merged = mine + other
-    share = other[0] / merged[0].clamp_min(_TINY)
-    delta = other[2:5] - mine[2:5]
-    step = delta * share
-    merged[2:5] = mine[2:5] + step
-    step *= mine[0]
-    merged[5:8] += delta * step
-    merged[8] += delta[0] * step[1]
+    delta = (other[ORIGIN] - mine[ORIGIN]) + (other[MEAN] - mine[MEAN])
+    step = delta * (other[WEIGHT] / merged[WEIGHT].clamp_min(_TINY))
+    merged[ORIGIN] = mine[ORIGIN]
+    merged[MEAN] = mine[MEAN] + step
+    step *= mine[WEIGHT]
+    merged[SQUARES] += delta * step
+    merged[PRODUCT_TP] += delta[0] * step[1]
     return merged
 
 
@@ -85,12 +93,22 @@ MERGE_MOMENTS = Merge(_merge_pair)
 
 def known_moments(moments: Tensor) -> Tensor:
     """Returns the moments; those of no samples if nothing was seen."""
-    return moments.new_zeros(9) if moments.shape == (0,) else moments
+    return moments.new_zeros(_ROWS) if moments.shape == (0,) else moments
 
 
 def squared_error_sum(moments: Tensor) -> Tensor:
     """Returns the weighted sum of squared errors."""
-    return moments[7] + moments[0] * moments[4].square()
+    return moments[SQUARES_E] + moments[WEIGHT] * mean_error(moments).square()
+
+
+def mean_target(moments: Tensor) -> Tensor:
+    """Returns the mean of targets."""
+    return moments[ORIGIN.start] + moments[MEAN.start]
+
+
+def mean_error(moments: Tensor) -> Tensor:
+    """Returns the mean of errors."""
+    return moments[ORIGIN.stop - 1] + moments[MEAN.stop - 1]
 
 
 def averaged(values: Tensor, weights: Tensor, multioutput: str) -> Tensor:

@@ -37,8 +37,8 @@ def real_pair(preds: Any, target: Any, names: tuple[str, str] = ("preds", "targe
 
 def difference(preds: Any, target: Any, names: tuple[str, str] = ("preds", "target")) -> Tensor:
     """Returns `preds - target` in float64; subtracted in at least float32, so that half precision does not overflow."""
-    preds, target = real_pair(preds, target, names)
-    return (preds - target).double()
+    p, t = real_pair(preds, target, names)
+    return (p - t).double()
 
 
 def require_num_outputs(num_outputs: Any) -> int:

@@ -7,7 +7,15 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from lit_metrics._inputs import as_weights
-from lit_metrics.functional.regression._moments import batch_moments
+from lit_metrics.functional.regression._moments import (
+    COUNT,
+    PRODUCT_TP,
+    SQUARES_P,
+    SQUARES_T,
+    WEIGHT,
+    batch_moments,
+    mean_error,
+)
 from lit_metrics.functional.regression._scores import real_pair, require_outputs
 
 if TYPE_CHECKING:
@@ -16,14 +24,14 @@ if TYPE_CHECKING:
 
 def pearson_value(moments: Tensor) -> Tensor:
     """Returns Pearson's correlation from moments; nan if either side is constant."""
-    return (moments[8] / moments[5].sqrt() / moments[6].sqrt()).clamp(-1, 1)
+    return (moments[PRODUCT_TP] / moments[SQUARES_T].sqrt() / moments[SQUARES_P].sqrt()).clamp(-1, 1)
 
 
 def concordance_value(moments: Tensor) -> Tensor:
     """Returns the concordance correlation from moments; nan if both sides are the same constant."""
-    shift = (moments[0] - 1) * moments[4].square()
-    value = 2 * moments[8] / (moments[5] + moments[6] + shift)
-    return torch.where(moments[1] < 2, torch.nan, value)
+    shift = (moments[WEIGHT] - 1) * mean_error(moments).square()
+    value = 2 * moments[PRODUCT_TP] / (moments[SQUARES_T] + moments[SQUARES_P] + shift)
+    return torch.where(moments[COUNT] < 2, torch.nan, value)
 
 
 def paired_samples(

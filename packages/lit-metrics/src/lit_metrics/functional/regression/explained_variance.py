@@ -6,8 +6,17 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import torch
 
-from lit_metrics._inputs import as_tensor, as_weights
-from lit_metrics.functional.regression._moments import averaged, batch_moments, squared_error_sum
+from lit_metrics._inputs import as_weights
+from lit_metrics.functional.regression._moments import (
+    COUNT,
+    SQUARES_E,
+    SQUARES_T,
+    WEIGHT,
+    averaged,
+    batch_moments,
+    mean_target,
+    squared_error_sum,
+)
 from lit_metrics.functional.regression._scores import real_pair, require_num_outputs
 
 if TYPE_CHECKING:
@@ -38,14 +47,6 @@ def require_normalization(normalization: Any) -> None:
         raise ValueError(f"normalization must be one of {NORMALIZATIONS}, got {normalization!r}")
 
 
-def as_rows(preds: Any) -> Tensor:
-    """Returns `preds` as a tensor of at most two dimensions; a `ValueError` if it has more."""
-    preds = as_tensor(preds, "preds")
-    if preds.ndim > 2:
-        raise ValueError(f"preds and target must have shape (N,) or (N, D), got {tuple(preds.shape)}")
-    return preds
-
-
 def _explained(unexplained: Tensor, spread: Tensor, count: Tensor) -> Tensor:
     """Returns `1 - unexplained / spread`; constant targets give 1 if nothing is unexplained, else 0."""
     constant = torch.where(unexplained == 0, 1.0, unexplained * 0)
@@ -55,36 +56,39 @@ def _explained(unexplained: Tensor, spread: Tensor, count: Tensor) -> Tensor:
 
 def r2_value(moments: Tensor, adjusted: int = 0, multioutput: Multioutput = "uniform_average") -> Tensor:
     """Returns R2 from moments."""
-    scores = _explained(squared_error_sum(moments), moments[5], moments[1])
-    value = averaged(scores, moments[5], multioutput)
+    scores = _explained(squared_error_sum(moments), moments[SQUARES_T], moments[COUNT])
+    value = averaged(scores, moments[SQUARES_T], multioutput)
     if not adjusted:
         return value
-    size = moments[0].reshape(-1)[0]
+    size = moments[WEIGHT].reshape(-1)[0]
     freedom = size - adjusted - 1
     return torch.where(freedom > 0, 1 - (1 - value) * (size - 1) / freedom, torch.nan)
 
 
 def explained_variance_value(moments: Tensor, multioutput: Multioutput = "uniform_average") -> Tensor:
     """Returns explained variance from moments."""
-    return averaged(_explained(moments[7], moments[5], moments[1]), moments[5], multioutput)
+    scores = _explained(moments[SQUARES_E], moments[SQUARES_T], moments[COUNT])
+    return averaged(scores, moments[SQUARES_T], multioutput)
 
 
 def relative_squared_error_value(moments: Tensor, squared: bool = True) -> Tensor:
     """Returns the relative squared error, or its root, from moments; the mean over outputs."""
-    error = squared_error_sum(moments) / moments[5]
+    error = squared_error_sum(moments) / moments[SQUARES_T]
     return (error if squared else error.sqrt()).mean()
 
 
 def normalized_rmse_value(moments: Any, normalization: Normalization = "mean", extent: Any = None) -> Tensor:
     """Returns the normalised root of the mean squared error from moments; `extent` is the targets' `target_extent`."""
-    rmse: Tensor = (squared_error_sum(moments) / moments[0]).sqrt()
+    rmse: Tensor = (squared_error_sum(moments) / moments[WEIGHT]).sqrt()
     if normalization == "mean":
-        return rmse / moments[2]
-    if normalization == "std":
-        return rmse / (moments[5] / moments[0]).sqrt()
-    if normalization == "l2":
-        return rmse / (moments[5] + moments[0] * moments[2].square()).sqrt()
-    return rmse / (extent[0] + extent[1])
+        size = mean_target(moments)
+    elif normalization == "std":
+        size = (moments[SQUARES_T] / moments[WEIGHT]).sqrt()
+    elif normalization == "l2":
+        size = (moments[SQUARES_T] + moments[WEIGHT] * mean_target(moments).square()).sqrt()
+    else:
+        size = extent[0] + extent[1]
+    return rmse / size
 
 
 def normalized_rmse_state(
@@ -123,7 +127,7 @@ def r2_score(
     Exact whatever the offset of the data; torchmetrics loses all digits at offsets of 1e4.
 
     Args:
-        preds: `(N,)`, or `(N, D)` for D outputs.
+        preds: `(N,)`, or `(N, D, ...)` for several outputs.
         target: The same shape.
         adjusted: Number of independent regressors k; above 0 the value is `1 - (1 - R2) (N - 1) / (N - k - 1)`, where
             N is the sum of weights.
@@ -148,7 +152,7 @@ def r2_score(
     """
     require_adjusted(adjusted)
     require_multioutput(multioutput)
-    return r2_value(batch_moments(as_rows(preds), target, None, sample_weight), adjusted, multioutput)
+    return r2_value(batch_moments(preds, target, None, sample_weight), adjusted, multioutput)
 
 
 def explained_variance(

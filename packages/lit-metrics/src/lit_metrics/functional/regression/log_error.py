@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
 def squared_log_errors(preds: Any, target: Any) -> Tensor:
     """Returns `(log(1 + preds) - log(1 + target))^2` per element, in float64."""
-    preds, target = real_pair(preds, target)
-    return (preds.double().log1p() - target.double().log1p()).square()
+    p, t = real_pair(preds, target)
+    return (p.double().log1p() - t.double().log1p()).square()
 
 
 def log_cosh_errors(preds: Any, target: Any) -> Tensor:

@@ -27,24 +27,22 @@ def absolute_errors(preds: Any, target: Any) -> Tensor:
 
 def percentage_errors(preds: Any, target: Any) -> Tensor:
     """Returns `|preds - target| / max(|target|, eps)` per element, in float64."""
-    preds, target = real_pair(preds, target)
-    error = (preds - target).double().abs()
-    return error / target.double().abs().clamp_min(torch.finfo(torch.float64).eps)
+    p, t = real_pair(preds, target)
+    return (p - t).double().abs() / t.double().abs().clamp_min(torch.finfo(torch.float64).eps)
 
 
 def symmetric_percentage_errors(preds: Any, target: Any) -> Tensor:
     """Returns `2 |preds - target| / (|preds| + |target|)` per element, in float64; 0 where both are 0."""
-    preds, target = real_pair(preds, target)
-    error = (preds - target).double().abs()
-    size = preds.double().abs() + target.double().abs()
-    return 2 * error / torch.where(size == 0, 1.0, size)
+    p, t = real_pair(preds, target)
+    size = p.double().abs() + t.double().abs()
+    return 2 * (p - t).double().abs() / torch.where(size == 0, 1.0, size)
 
 
 def weighted_percentage_state(preds: Any, target: Any, sample_weight: Any = None) -> dict[str, Tensor | int]:
     """Returns the sums of absolute errors and of absolute targets."""
-    preds, target = real_pair(preds, target)
-    errors = score_sums((preds - target).double().abs(), sample_weight=sample_weight)
-    sizes = score_sums(target.double().abs(), sample_weight=sample_weight)
+    p, t = real_pair(preds, target)
+    errors = score_sums((p - t).double().abs(), sample_weight=sample_weight)
+    sizes = score_sums(t.double().abs(), sample_weight=sample_weight)
     return {"sum_score": errors["sum_score"], "total": sizes["sum_score"]}
 
 
@@ -167,4 +165,5 @@ def weighted_mean_absolute_percentage_error(preds: Any, target: Any, *, sample_w
         >>> weighted_mean_absolute_percentage_error([1.0, 3.0], [2.0, 2.0])
         tensor(0.5000, dtype=torch.float64)
     """
-    return score_value(**weighted_percentage_state(preds, target, sample_weight))
+    state = weighted_percentage_state(preds, target, sample_weight)
+    return score_value(state["sum_score"], state["total"])

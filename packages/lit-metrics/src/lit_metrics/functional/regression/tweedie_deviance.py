@@ -24,28 +24,27 @@ def tweedie_deviances(preds: Any, targets: Any, power: float = 0.0) -> Tensor:
     Raises:
         ValueError: If `preds` or `targets` are out of range, where looking is free.
     """
-    preds, targets = real_pair(preds, targets, ("preds", "targets"))
-    preds, targets = preds.double(), targets.double()
+    m, y = (value.double() for value in real_pair(preds, targets, ("preds", "targets")))
     if power == 0:
-        return (targets - preds).square()
+        return (y - m).square()
     needs_target = "of any sign" if power < 0 else "0 or more" if power < 2 else "above 0"
-    fits = preds > 0
+    fits = m > 0
     if power >= 1:
-        fits = fits & (targets >= 0 if power < 2 else targets > 0)
+        fits = fits & (y >= 0 if power < 2 else y > 0)
     message = f"power={power} needs preds above 0 and targets {needs_target}"
-    require_values(fits | preds.isnan() | targets.isnan(), message)
+    require_values(fits | m.isnan() | y.isnan(), message)
     # Values out of range are replaced before the formula, so that they give nan and finite gradients elsewhere.
-    preds, targets = torch.where(fits, preds, 1.0), torch.where(fits, targets, 1.0)
+    m, y = torch.where(fits, m, 1.0), torch.where(fits, y, 1.0)
     if power == 1:
-        deviance = torch.xlogy(targets, targets / preds) + preds - targets
+        deviance = torch.xlogy(y, y / m) + m - y
     elif power == 2:
-        ratio = targets / preds
+        ratio = y / m
         deviance = ratio - ratio.log() - 1
     else:
         deviance = (
-            targets.clamp_min(0).pow(2 - power) / ((1 - power) * (2 - power))
-            - targets * preds.pow(1 - power) / (1 - power)
-            + preds.pow(2 - power) / (2 - power)
+            y.clamp_min(0).pow(2 - power) / ((1 - power) * (2 - power))
+            - y * m.pow(1 - power) / (1 - power)
+            + m.pow(2 - power) / (2 - power)
         )
     return torch.where(fits, 2 * deviance, torch.nan)
 

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 def _standardised(points: Tensor) -> Tensor:
     points = points - points.mean(1, keepdim=True)
     # Points that all agree have no shape: 0 / 0.
-    return points / torch.linalg.matrix_norm(points, keepdim=True)
+    size: Tensor = torch.linalg.matrix_norm(points, keepdim=True)
+    return points / size
 
 
 def procrustes_fit(point_cloud1: Any, point_cloud2: Any) -> tuple[Tensor, Tensor, Tensor]:
