@@ -128,7 +128,7 @@ def _as_grid(thresholds: Any) -> tuple[float, ...] | None:
     if _is_int(thresholds):
         if thresholds < 2:
             raise ValueError(f"thresholds must be at least 2 if it is a number, got {thresholds}")
-        return tuple(np.linspace(0, 1, thresholds).tolist())
+        return tuple(i / (thresholds - 1) for i in range(thresholds))
     values = np.sort(np.asarray(as_tensor(thresholds, "thresholds").detach().cpu(), dtype=np.float64).reshape(-1))
     if not values.size or np.isnan(values).any():
         raise ValueError(f"thresholds must be None, a number, or numbers without NaN, got {thresholds!r}")
@@ -210,12 +210,20 @@ def _labels(config: CurveConfig, target: Tensor) -> Tensor:
 
 
 def _require_valid(config: CurveConfig, scores: Tensor, labels: Tensor) -> None:
-    if (labels.amin() if labels.numel() else 0) == INVALID:
+    if _lowest(labels) == INVALID:
         raise ValueError(bad_target(config))
-    if scores.isnan().any():
-        kept = labels != IGNORED
-        if scores[kept].isnan().any():
-            raise ValueError("preds must be scores without NaN; got NaN")
+    if _has_nan(scores) and (config.ignore_index is None or _has_nan(scores[labels != IGNORED])):
+        raise ValueError(_bad_scores(config))
+
+
+def _lowest(labels: Tensor) -> int:
+    if not labels.numel():
+        return 0
+    return int(labels.numpy().min()) if labels.is_cpu else int(labels.amin())
+
+
+def _has_nan(scores: Tensor) -> bool:
+    return bool(np.isnan(scores.numpy()).any()) if scores.is_cpu else bool(scores.isnan().any())
 
 
 def bad_target(config: CurveConfig) -> str:
@@ -233,15 +241,15 @@ def _bad_scores(config: CurveConfig) -> str:
 def _binned(config: CurveConfig, scores: Tensor, labels: Tensor, weights: Tensor | None) -> Tensor:
     """Counts scores `(N,)` or `(N, G)` between thresholds."""
     groups, rows = config.columns, len(config.thresholds or ()) + 2
-    index = torch.bucketize(scores, config.grid(scores.dtype, scores.device), right=True)
-    index = index.mul_(2).add_(_positives(config, labels))
+    index = torch.bucketize(scores.contiguous(), config.grid(scores.dtype, scores.device), right=True)
+    index = index.mul_(2).add_(_positives(config, labels) if config.task == "multiclass" else labels)
     free = checks_are_free(scores)
     if free and config.validate_args:
         _require_bounds(config, scores, labels)
     elif config.validate_args:
         good = (scores >= 0) & (scores <= 1) if config.is_bounded else ~scores.isnan()
         index = torch.where(good, index, 2 * rows - 1)
-    if not free or (labels.numel() and labels.amin() < 0):
+    if not free or _lowest(labels) < 0:
         special = labels.unsqueeze(-1) if config.task == "multiclass" else labels
         index = torch.where(special >= 0, index, 2 * rows - 1 + (special == IGNORED) * -1)
     if groups > 1:
@@ -254,21 +262,18 @@ def _binned(config: CurveConfig, scores: Tensor, labels: Tensor, weights: Tensor
 
 def _require_bounds(config: CurveConfig, scores: Tensor, labels: Tensor) -> None:
     values = scores.numpy()
-    if labels.numel():
-        if labels.numpy().min() == INVALID:
-            raise ValueError(bad_target(config))
+    if _lowest(labels) == INVALID:
+        raise ValueError(bad_target(config))
+    if config.ignore_index is not None:
+        values = values[labels.numpy() != IGNORED]
+    if values.size:
         low, high = values.min(), values.max()
-        if (low >= 0 and high <= 1) if config.is_bounded else low == low:
-            return
-    kept = values[labels.numpy() != IGNORED]
-    if not (((kept >= 0) & (kept <= 1)) if config.is_bounded else (kept == kept)).all():
-        raise ValueError(_bad_scores(config))
+        if not ((low >= 0 and high <= 1) if config.is_bounded else low == low):
+            raise ValueError(_bad_scores(config))
 
 
 def _positives(config: CurveConfig, labels: Tensor) -> Tensor:
-    """Returns which elements are positive, one column per curve."""
-    if config.task != "multiclass":
-        return labels == 1
+    """Returns whether each sample is of each class, `(N, G)`."""
     return labels.unsqueeze(-1) == torch.arange(config.columns, dtype=labels.dtype, device=labels.device)
 
 
@@ -387,13 +392,16 @@ class Curves:
         if scores.numel() == 0:
             scores = scores.new_zeros(0, self.config.columns)
             return scores, scores > 0, None
-        plain = weights.dtype == torch.bool and bool(labels.amin() >= 0)
-        kept = None if plain else weights.double() * (labels >= 0)
-        if self.config.task == "multilabel":
-            return scores, labels == 1, kept
-        if self.config.task == "multiclass":
-            return scores, _positives(self.config, labels), None if kept is None else kept.unsqueeze(-1)
-        return scores.unsqueeze(-1), (labels == 1).unsqueeze(-1), None if kept is None else kept.unsqueeze(-1)
+        weights = None if weights.dtype == torch.bool else weights.double()
+        if _lowest(labels) < 0 and self.config.task == "multilabel":
+            weights = (labels >= 0).double() if weights is None else weights * (labels >= 0)
+        elif _lowest(labels) < 0:
+            kept = labels >= 0
+            scores, labels, weights = scores[kept], labels[kept], None if weights is None else weights[kept]
+        if self.config.task == "binary":
+            scores, labels = scores.unsqueeze(-1), labels.unsqueeze(-1)
+        positive = _positives(self.config, labels) if self.config.task == "multiclass" else labels == 1
+        return scores, positive, weights.unsqueeze(-1) if weights is not None and weights.ndim == 1 else weights
 
 
 def _joined(value: Any) -> Tensor:

@@ -49,7 +49,8 @@ def _partial_area(points: Points, max_fpr: float) -> Tensor:
     inside = int(torch.searchsorted(fpr.contiguous(), end, right=True))
     x, y = torch.cat([fpr[:inside], end]), torch.cat([tpr[:inside], interpolate(end, fpr, tpr)])
     least, most = max_fpr**2 / 2, max_fpr
-    return 0.5 * (1 + (torch.trapezoid(y, x) - least) / (most - least))
+    area: Tensor = torch.trapezoid(y, x)
+    return 0.5 * (1 + (area - least) / (most - least))
 
 
 def auc(x: Any, y: Any, reorder: bool = False) -> Tensor:

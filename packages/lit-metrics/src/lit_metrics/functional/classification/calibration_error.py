@@ -50,7 +50,7 @@ def calibration_error_state(
     else:
         confidence, found = batch.scores.max(-1)
         correct = found == batch.labels
-    edges = torch.linspace(0, 1, n_bins + 1, dtype=torch.float64, device=confidence.device)[1:-1]
+    edges = torch.arange(1, n_bins, dtype=torch.float64, device=confidence.device) / n_bins
     index = torch.bucketize(confidence, edges, right=True)
     rows = torch.stack([batch.weights, batch.weights * confidence, batch.weights * correct], -1)
     return {"bins": rows.new_zeros(n_bins, 3).index_add_(0, index, rows), "invalid": batch.invalid}
