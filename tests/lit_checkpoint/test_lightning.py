@@ -84,7 +84,7 @@ def test_harmless_objects_become_plain_values(tmp_path, lightning_module, monkey
         "namespace": nested,
         "path": pathlib.PurePosixPath("/data/x"),
         "reason": Reason.STOPPED,
-        "by class": {AttributeDict: 1},
+        "by class": {Reason: 1},
         "native_amp_scaling_state": {"scale": 65536.0},
     }
     torch.save(state, tmp_path / "a.ckpt")
@@ -96,7 +96,7 @@ def test_harmless_objects_become_plain_values(tmp_path, lightning_module, monkey
         "namespace": {"depth": 3, "inner": {"x": 1}},
         "path": "/data/x",
         "reason": 3,
-        "by class": {"pytorch_lightning.utilities.parsing.AttributeDict": 1},
+        "by class": {"pytorch_lightning.utilities.parsing.Reason": 1},
         "precision": {"scale": 65536.0},
     }
     assert type(found["hyper_parameters"]["lr"]) is float

@@ -1,6 +1,7 @@
 import json
 import math
 import shutil
+import threading
 import warnings
 from contextlib import suppress
 from pathlib import Path
@@ -81,6 +82,63 @@ def test_metric_missing_in_the_file_name_is_an_error_before_anything_is_written(
     with pytest.raises(ValueError, match=r"asks for 'acc', which is not there\. There is: loss, step"):
         manager.save({}, step=1, metrics={"loss": 0.1})
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("restart", [False, True])
+def test_newest_best_and_milestones_are_kept_together(tmp_path, restart):
+    def make():
+        return CheckpointManager(tmp_path, monitor="loss", save_top_k=1, save_last=2, keep_every_n_steps=10)
+
+    manager = make()
+    steps = [3, 7, 12, 15, 18, 21, 24, 27, 29, 31]
+    losses = [9, 8, 7, 1, 5, 6, 7, 8, 9, 9]
+    for count, (step, loss) in enumerate(zip(steps, losses, strict=True), 1):
+        manager.save({"step": step}, step=step, metrics={"loss": loss})
+        # The reference: the first at or after 10, 20, 30; the best so far; the newest two.
+        done = list(zip(losses[:count], steps[:count], strict=True))
+        milestones = {next(s for s in steps if s >= m) for m in (10, 20, 30)} & set(steps[:count])
+        expected = milestones | {min(done)[1]} | set(steps[max(0, count - 2) : count])
+        assert names(tmp_path) == sorted(f"step={s}.ckpt" for s in expected)
+        if restart:
+            manager = make()
+
+
+def test_a_milestone_alone_is_wanted_and_nothing_between(tmp_path):
+    manager = CheckpointManager(tmp_path, save_top_k=0, save_last=False, keep_every_n_steps=5)
+    saved = [step for step in range(1, 13) if manager.save({}, step=step) is not None]
+    assert saved == [5, 10]
+    assert (manager.wants(step=14), manager.wants(step=15), manager.wants()) == (False, True, False)
+
+
+def test_readers_beside_a_manager_always_find_a_whole_checkpoint(tmp_path, make_state, assert_state):
+    manager = CheckpointManager(tmp_path, monitor="loss")
+    manager.save(make_state(0), step=0, metrics={"loss": 0.5})
+    stop = threading.Event()
+    loaded = [0, 0]
+    failures = []
+
+    def read(which: str, place: int) -> None:
+        try:
+            while not stop.is_set():
+                with suppress(FileNotFoundError):  # removed between the two: the pointer names a newer one by now
+                    found = load(resolve_checkpoint(tmp_path, which))
+                    assert_state(found, found["global_step"])
+                    loaded[place] += 1
+                    CheckpointManager(tmp_path, monitor="loss")
+        except BaseException as error:
+            failures.append(error)
+
+    threads = [threading.Thread(target=read, args=pair) for pair in (("last", 0), ("best", 1))]
+    for thread in threads:
+        thread.start()
+    step = 0
+    while (step < 40 or min(loaded) < 5) and not failures:
+        step += 1
+        manager.save(make_state(step), step=step, metrics={"loss": (step * 7) % 11})
+    stop.set()
+    for thread in threads:
+        thread.join()
+    assert not failures
 
 
 def test_restart_goes_on_with_the_same_folder(tmp_path):
@@ -200,7 +258,13 @@ def test_nothing_is_created_before_the_first_save(tmp_path):
 
 @pytest.mark.parametrize(
     ("kwargs", "message"),
-    [({"mode": "auto"}, "mode='auto'"), ({"save_top_k": -2}, "save_top_k=-2"), ({"filename": "a/b"}, "filename='a/b'")],
+    [
+        ({"mode": "auto"}, "mode='auto'"),
+        ({"save_top_k": -2}, "save_top_k=-2"),
+        ({"save_last": -1}, "save_last=-1"),
+        ({"keep_every_n_steps": 0}, "keep_every_n_steps=0"),
+        ({"filename": "a/b"}, "filename='a/b'"),
+    ],
 )
 def test_senseless_arguments_are_refused(tmp_path, kwargs, message):
     with pytest.raises(ValueError, match=message):

@@ -12,6 +12,7 @@ from lit_checkpoint.io import CheckpointIO
 from lit_checkpoint.lightning import load_lightning
 from lit_checkpoint.manager import CheckpointManager
 from lit_checkpoint.registry import get_io
+from lit_checkpoint.triggers import Every
 from lit_checkpoint.weights import load_safetensors, save_safetensors
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ __all__ = [
     "CheckpointCorruptError",
     "CheckpointIO",
     "CheckpointManager",
+    "Every",
     "FileCheckpointIO",
     "ShardedCheckpointIO",
     "__version__",

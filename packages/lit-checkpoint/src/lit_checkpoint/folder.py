@@ -5,7 +5,7 @@ import math
 import os
 import warnings
 from collections.abc import Container
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, field, replace
 from os import PathLike
 from typing import Any
 
@@ -22,7 +22,10 @@ LAST = "last"
 
 @dataclass(frozen=True)
 class Entry:
-    """One checkpoint of a folder: file name, moment of the run, score, bytes, and when it was written (since 1970)."""
+    """One checkpoint of a folder: name, moment of the run, score, bytes, when it was written (since 1970).
+
+    ``size`` is 0 while it is being written; ``forever`` says that it is never removed.
+    """
 
     file: str
     step: int
@@ -30,12 +33,12 @@ class Entry:
     score: float | None = None
     size: int = 0
     time: float = 0.0
+    forever: bool = False
 
     @classmethod
     def of(cls, plain: Any) -> "Entry":
         """From what :func:`dataclasses.asdict` gave, after a round through JSON or a checkpoint."""
-        known = {item.name for item in fields(cls)}
-        entry = cls(**{key: value for key, value in plain.items() if key in known})
+        entry = cls(**{key: value for key, value in plain.items() if key in cls.__dataclass_fields__})
         if not _is_file_name(entry.file):
             raise ValueError(f"{entry.file!r} is not the name of a file in the same folder")
         return entry
@@ -66,8 +69,8 @@ class Index:
         return replace(self, checkpoints=[entry for entry in self.checkpoints if entry.file in files])
 
 
-def read_index(storage: Storage, folder: str) -> Index | None:
-    """The index of ``folder`` without the entries whose file is gone; ``None`` if there is none that can be read."""
+def read_index(storage: Storage, folder: str, files: Container[str]) -> Index | None:
+    """The index of ``folder`` without entries that are not among ``files``; ``None`` if there is none to be read."""
     where = join(folder, INDEX)
     try:
         index = Index.of(json.loads(storage.read_text(where)))
@@ -80,7 +83,7 @@ def read_index(storage: Storage, folder: str) -> Index | None:
             stacklevel=2,
         )
         return None
-    return index.present(storage.names(folder))
+    return index.present(files)
 
 
 def write_index(storage: Storage, folder: str, index: Index) -> None:
@@ -186,7 +189,7 @@ def latest_valid(folder: str | PathLike[str], *, io: CheckpointIO | None = None)
     }
     if not candidates:
         return None
-    index = read_index(storage, where)
+    index = read_index(storage, where, candidates)
     candidates.update({entry.file: entry.time for entry in index.checkpoints if entry.time} if index else {})
     reasons = []
     for name in sorted(candidates, key=lambda name: (candidates[name], name), reverse=True):

@@ -5,6 +5,7 @@ import time
 import warnings
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from dataclasses import replace
 from os import PathLike
 from typing import Any, SupportsFloat
 
@@ -12,7 +13,7 @@ from lit_checkpoint.errors import CheckpointCorruptError
 from lit_checkpoint.file_io import FileCheckpointIO
 from lit_checkpoint.folder import BEST, INDEX, LAST, Entry, Index, read_index, read_pointer, write_index
 from lit_checkpoint.io import CheckpointIO
-from lit_checkpoint.naming import check_template, format_name, numbered
+from lit_checkpoint.naming import COMMIT, check_template, format_name, numbered
 from lit_checkpoint.registry import get_io
 from lit_checkpoint.storage import join, locate
 
@@ -20,7 +21,7 @@ State = dict[str, Any]
 
 
 class CheckpointManager:
-    """Keeps the best and the last checkpoints of a run in one folder.
+    """Keeps the best, the newest and some milestones of a run's checkpoints in one folder.
 
     ``best`` and ``last`` are small text files that hold the name of a checkpoint beside them; ``index.json`` lists all
     that are kept. A new manager on the same folder, also after it was moved, goes on from there. Files that it did not
@@ -35,7 +36,8 @@ class CheckpointManager:
         monitor: Metric that decides which are best. Without one, later is better.
         mode: ``"min"`` or ``"max"``: which end of ``monitor`` is better.
         save_top_k: How many of the best are kept; ``-1`` keeps all, ``0`` none.
-        save_last: Whether the newest is kept as well, however good it is.
+        save_last: How many of the newest are kept as well, however good they are; ``True`` is one, ``False`` none.
+        keep_every_n_steps: The first checkpoint at or after each multiple of this ``step`` is kept for ever.
         io: Format: a :class:`CheckpointIO` or a registered name; default one file of ``torch.save``.
 
     Raises:
@@ -63,13 +65,18 @@ class CheckpointManager:
         monitor: str | None = None,
         mode: str = "min",
         save_top_k: int = 1,
-        save_last: bool = True,
+        save_last: bool | int = True,
+        keep_every_n_steps: int | None = None,
         io: str | CheckpointIO | None = None,
     ) -> None:
         if mode not in {"min", "max"}:
             raise ValueError(f"mode={mode!r} must be 'min' or 'max'.")
         if save_top_k < -1:
             raise ValueError(f"save_top_k={save_top_k} must be -1 (all), 0 (none) or the number of best ones to keep.")
+        if save_last < 0:
+            raise ValueError(f"save_last={save_last} must be True, False or the number of newest ones to keep.")
+        if keep_every_n_steps is not None and keep_every_n_steps < 1:
+            raise ValueError(f"keep_every_n_steps={keep_every_n_steps} must be at least 1.")
         if filename is not None:
             check_template(filename)
         self._storage, self._folder = locate(dirpath)
@@ -78,10 +85,13 @@ class CheckpointManager:
         self._monitor = monitor
         self._mode = mode
         self._top_k = save_top_k
-        self._save_last = save_last
+        self._num_last = int(save_last)
+        self._keep_every = keep_every_n_steps
+        # Replaced, never changed: another thread may look at it while this one saves.
         self._entries: list[Entry] = []
+        self._unfinished: list[str] = []
         self._last: str | None = None
-        self._adopt(read_index(self._storage, self._folder), self._path(INDEX))
+        self._adopt(read_index(self._storage, self._folder, self._storage.names(self._folder)), self._path(INDEX))
         with suppress(CheckpointCorruptError):
             pointed = read_pointer(self._storage, self._folder, LAST)
             self._last = pointed if pointed in self._files() else self._last
@@ -106,20 +116,24 @@ class CheckpointManager:
     @property
     def last_path(self) -> str | None:
         """Path of the newest checkpoint; ``None`` if there is none or ``save_last`` is off."""
-        return self._path(self._last) if self._last is not None and self._save_last else None
+        return self._path(self._last) if self._last is not None and self._num_last else None
 
     @property
     def best_k(self) -> dict[str, float | None]:
         """Paths of the best that are kept, best first, with their scores, which are ``None`` without ``monitor``."""
         return {self._path(entry.file): entry.score for entry in self._best()}
 
-    def wants(self, metrics: Mapping[str, SupportsFloat] | None = None) -> bool:
+    def wants(self, metrics: Mapping[str, SupportsFloat] | None = None, *, step: int | None = None) -> bool:
         """Whether :meth:`save` would keep a checkpoint with these metrics: ask before building a costly state.
+
+        Args:
+            metrics: As given to :meth:`save`.
+            step: Optimizer updates so far; needed only with ``keep_every_n_steps``.
 
         Raises:
             ValueError: If ``metrics`` lacks the monitored one, naming what it has.
         """
-        return self._save_last or self._is_among_best(self._score(metrics))
+        return self._is_wanted(self._score(metrics), step)
 
     def save(
         self,
@@ -147,18 +161,20 @@ class CheckpointManager:
             OSError: If it could not be written; the folder's older checkpoints and pointers are untouched.
         """
         score = self._score(metrics)
-        if not self._save_last and not self._is_among_best(score):
+        if not self._is_wanted(score, step):
             return None
         name = self._name(step, epoch, metrics)
         self._storage.remove_litter(self._folder)
+        self._unfinished = [path for path in self._unfinished if not self._remove(path)]
         others = [entry for entry in self._entries if entry.file != name]
+        made = Entry(name, step, epoch, score, time=time.time(), forever=self._is_milestone(step))
         # Announced before it is there: a process killed in between leaves an entry without a file, which is ignored,
         # and not a file that no later manager would know as its own.
         if name not in self._files():
-            self._write_index([*others, Entry(name, step, epoch, score, time=time.time())])
+            self._write_index([*others, made])
         self._io.save(state() if callable(state) else state, self._path(name))
         size = self._storage.size(self._path(name))
-        self._entries = [*others, Entry(name, step, epoch, score, size, time.time())]
+        self._entries = [*others, replace(made, size=size, time=time.time())]
         self._last = name
         self._write_pointers()
         self._remove_superseded()
@@ -186,10 +202,29 @@ class CheckpointManager:
             )
             return
         known = self._files()
-        self._entries += [entry for entry in index.checkpoints if entry.file not in known]
-        self._entries.sort(key=lambda entry: entry.time)
+        new = [entry for entry in index.checkpoints if entry.file not in known]
+        unfinished = {entry.file for entry in new if not entry.size and self._is_unfinished(entry)}
+        self._unfinished += [self._path(name) for name in unfinished]
+        self._entries = sorted(
+            [*self._entries, *(entry for entry in new if entry.file not in unfinished)], key=lambda entry: entry.time
+        )
         if self._last is None and index.last in self._files():
             self._last = index.last
+
+    def _is_unfinished(self, entry: Entry) -> bool:
+        """Whether it is a folder whose save was cut off; a file is there only if it is complete."""
+        path = self._path(entry.file)
+        return self._storage.is_folder(path) and not self._storage.exists(join(path, COMMIT))
+
+    def _is_wanted(self, score: float | None, step: int | None) -> bool:
+        milestone = step is not None and self._is_milestone(step)
+        return self._num_last > 0 or milestone or self._is_among_best(score)
+
+    def _is_milestone(self, step: int) -> bool:
+        if self._keep_every is None:
+            return False
+        passed = max((entry.step // self._keep_every for entry in self._entries if entry.forever), default=0)
+        return step // self._keep_every > passed
 
     def _score(self, metrics: Mapping[str, SupportsFloat] | None) -> float | None:
         if self._monitor is None or metrics is None:
@@ -255,18 +290,18 @@ class CheckpointManager:
 
     def _write_pointers(self) -> None:
         best = self._best()
-        if self._save_last and self._last is not None:
+        if self._num_last and self._last is not None:
             self._storage.write_text(self._path(LAST), self._last + "\n")
         if best:
             self._storage.write_text(self._path(BEST), best[0].file + "\n")
 
     def _remove_superseded(self) -> None:
         kept = {entry.file for entry in (self._entries if self._top_k == -1 else self._best())}
-        if self._save_last and self._last is not None:
-            kept.add(self._last)
-        for entry in [entry for entry in self._entries if entry.file not in kept]:
-            if self._remove(self._path(entry.file)):
-                self._entries.remove(entry)
+        kept |= {entry.file for entry in self._entries if entry.forever}
+        if self._num_last and self._last is not None:
+            kept |= {self._last, *(entry.file for entry in self._entries[-self._num_last :])}
+        removed = {e.file for e in self._entries if e.file not in kept and self._remove(self._path(e.file))}
+        self._entries = [entry for entry in self._entries if entry.file not in removed]
 
     def _remove(self, path: str) -> bool:
         try:

@@ -4,6 +4,9 @@ import re
 from collections.abc import Mapping
 
 SUFFIX = ".ckpt"
+COMMIT = ".metadata"
+"""In a folder that holds one checkpoint: names the parts, in the format of torch. Without it there is no checkpoint."""
+
 _FIELD = re.compile(r"\{([^{}:]+)(?::([^{}]*))?\}")
 _UNSAFE = re.compile(r'[/\\<>:"|?*\x00-\x1f]+')
 

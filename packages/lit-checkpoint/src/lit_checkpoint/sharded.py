@@ -16,8 +16,9 @@ from torch.distributed.checkpoint.state_dict_saver import save as write_parts
 
 from lit_checkpoint.errors import CheckpointCorruptError
 from lit_checkpoint.io import CheckpointIO, MapLocation
+from lit_checkpoint.naming import COMMIT
 from lit_checkpoint.plain import check_plain
-from lit_checkpoint.shards import COMMIT, ShardReader, Shards, ShardWriter, is_shard
+from lit_checkpoint.shards import ShardReader, Shards, ShardWriter, is_shard
 from lit_checkpoint.storage import is_partial, join, locate, near
 from lit_checkpoint.tree import TREE, flatten, unflatten
 from lit_checkpoint.verified import with_sums

@@ -22,11 +22,9 @@ from torch.serialization import _get_layout
 
 from lit_checkpoint.container import Checker, Record, read_directory
 from lit_checkpoint.errors import CheckpointCorruptError
+from lit_checkpoint.naming import COMMIT
 from lit_checkpoint.storage import LocalStorage, Sink, Storage, join
 from lit_checkpoint.verified import Section, load_container, read_at, write_container
-
-COMMIT = ".metadata"
-"""Names the parts, in the format of torch; with it the checkpoint is there, without it it is not."""
 
 _SHARD = re.compile(r"part-\d+-of-\d+\.[0-9a-f]{8}\.distcp")
 _TRAILER = struct.Struct("<16sQI")
