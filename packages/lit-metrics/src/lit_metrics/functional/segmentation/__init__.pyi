@@ -1,0 +1,4 @@
+from lit_metrics.functional.segmentation.hausdorff_distance import hausdorff_distance as hausdorff_distance
+from lit_metrics.functional.segmentation.overlap import dice_score as dice_score
+from lit_metrics.functional.segmentation.overlap import generalized_dice_score as generalized_dice_score
+from lit_metrics.functional.segmentation.overlap import mean_iou as mean_iou

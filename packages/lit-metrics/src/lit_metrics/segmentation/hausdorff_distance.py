@@ -1,0 +1,84 @@
+"""Hausdorff distance of segmented regions."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from lit_metrics.functional.segmentation._regions import InputFormat, require_segmentation, sum_of_defined
+from lit_metrics.functional.segmentation.hausdorff_distance import (
+    DistanceMetric,
+    hausdorff_state,
+    require_distance,
+)
+from lit_metrics.metric import Metric
+
+
+class HausdorffDistance(Metric):
+    """Mean Hausdorff distance of all samples and classes; see `lit_metrics.functional.hausdorff_distance`.
+
+    A class that neither segmentation of a sample has is left out of the mean; one that only one has makes it inf.
+    Finding outlines waits for an accelerator once per mask.
+
+    Args:
+        num_classes: Number of classes, background included.
+        include_background: Whether class 0 counts.
+        distance_metric: `"euclidean"`, `"chessboard"` or `"taxicab"`.
+        spacing: Size of a pixel along each spatial dimension; 1 by default.
+        directed: Whether only distances from `preds` to `target` count.
+        input_format: `"one-hot"`, `"index"` or `"mixed"`.
+        kwargs: Arguments of `Metric`.
+
+    Raises:
+        ValueError: If an argument is none of these.
+
+    Example:
+        >>> from lit_metrics import HausdorffDistance
+        >>> metric = HausdorffDistance(num_classes=2, input_format="index")
+        >>> metric.update([[[0, 1, 1, 0, 0, 0]]], [[[0, 1, 0, 0, 0, 1]]])
+        >>> metric.compute()
+        tensor(3., dtype=torch.float64)
+    """
+
+    higher_is_better = False
+    is_differentiable = False
+    pure_update = True
+
+    total: Tensor
+    count: Tensor
+
+    def __init__(
+        self,
+        num_classes: int,
+        include_background: bool = False,
+        distance_metric: DistanceMetric = "euclidean",
+        spacing: Any = None,
+        directed: bool = False,
+        input_format: InputFormat = "one-hot",
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        require_segmentation(num_classes, include_background, input_format)
+        require_distance(num_classes, distance_metric, directed)
+        self._options: dict[str, Any] = {
+            "num_classes": num_classes,
+            "include_background": include_background,
+            "distance_metric": distance_metric,
+            "spacing": spacing,
+            "directed": directed,
+            "input_format": input_format,
+        }
+        self.add_state("total", torch.tensor(0.0, dtype=torch.float64), dist_reduce_fx="sum")
+        self.add_state("count", torch.tensor(0), dist_reduce_fx="sum")
+
+    def update(self, preds: Any, target: Any) -> None:
+        """Takes in segmentations of N samples, in the metric's input format."""
+        distances = hausdorff_state(preds, target, **self._options)
+        total, count = sum_of_defined(distances.flatten())
+        self.accumulate({"total": total, "count": count})
+
+    def compute(self) -> Tensor:
+        """Returns the mean distance; nan if no class was seen."""
+        return self.total / self.count
