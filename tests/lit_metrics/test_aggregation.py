@@ -147,3 +147,52 @@ def test_weights_that_do_not_fit_and_values_that_are_no_numbers_are_refused() ->
         lm.SumMetric().update("three")
     with pytest.raises(TypeError, match="real numbers"):
         lm.SumMetric().update(torch.tensor(1j))
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        [1.0, 2.0, 6.0],
+        (1.0, 2.0, 6.0),
+        np.array([1.0, 2.0, 6.0]),
+        np.array([[1], [2], [6]]),
+        np.float32([1, 0, 2, 0, 6])[::2],
+        [torch.tensor(1.0), torch.tensor(2.0), torch.tensor(6.0)],
+    ],
+)
+@pytest.mark.parametrize(
+    ("kind", "expected"), [(lm.SumMetric, 9), (lm.MeanMetric, 3), (lm.MaxMetric, 6), (lm.MinMetric, 1)]
+)
+def test_arrays_lists_and_tuples_are_values(kind: type[lm.Metric], expected: float, value: Any) -> None:
+    assert kind()(value) == expected
+
+
+@pytest.mark.parametrize("value", [3, 3.0, True, np.float32(3), np.int64(3), np.array(3), torch.tensor(3)])
+@pytest.mark.parametrize("kind", [*ALL, lm.RunningMean, lm.RunningSum])
+def test_single_numbers_of_any_kind_are_values(kind: type[lm.Metric], value: Any) -> None:
+    metric = kind()
+    metric.update(value)
+    assert metric.compute() == value
+
+
+@pytest.mark.parametrize("kind", ALL)
+@pytest.mark.parametrize("strategy", ["ignore", "disable", 10.0])
+def test_an_accelerator_gives_the_values_of_the_host(
+    kind: type[lm.Metric], strategy: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    values = torch.tensor([1.0, NAN, 3.0])
+    expected = kind(nan_strategy=strategy)(values)
+    monkeypatch.setattr("lit_metrics.functional.aggregation.checks_are_free", lambda tensor: False)
+    torch.testing.assert_close(kind(nan_strategy=strategy)(values), expected, equal_nan=True)
+
+
+@pytest.mark.parametrize(("kind", "reduce"), [(lm.RunningMean, np.mean), (lm.RunningSum, np.sum)])
+@pytest.mark.parametrize("window", [1, 3, 5])
+def test_running_values_are_those_of_the_last_updates(kind: Any, reduce: Any, window: int) -> None:
+    rng = np.random.default_rng(0)
+    batches = [rng.normal(size=rng.integers(1, 4)) for _ in range(9)]
+    metric = kind(window=window)
+    for i, batch in enumerate(batches):
+        assert float(metric(batch)) == pytest.approx(reduce(batch))
+        last = np.concatenate(batches[max(0, i + 1 - window) : i + 1])
+        assert float(metric.compute()) == pytest.approx(reduce(last), rel=1e-12)

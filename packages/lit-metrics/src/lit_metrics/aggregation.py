@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import warnings
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
 from lit_metrics.functional.aggregation import (
     NanStrategy,
+    apply_nan_strategy,
     extreme_state,
     flat_values,
-    keep_mask,
     mean_state,
     require_nan_strategy,
+    select,
     sum_state,
-    without_nans,
+    unreported,
 )
 from lit_metrics.metric import Metric
 
@@ -117,12 +118,38 @@ class MeanMetric(Aggregator):
         return self.mean_value / self.weight
 
 
-class MaxMetric(Aggregator):
-    """Largest value; nan if nothing was seen.
+class Extreme(Aggregator):
+    """What `MaxMetric` and `MinMetric` share.
 
     Args:
         nan_strategy: What happens to NaN; see `Aggregator`.
         kwargs: Arguments of `Metric`.
+    """
+
+    largest: ClassVar[bool]
+
+    seen: Tensor
+
+    def __init__(self, nan_strategy: NanStrategy = "warn", **kwargs: Any) -> None:
+        super().__init__(nan_strategy, **kwargs)
+        default = torch.tensor(-torch.inf if self.largest else torch.inf, dtype=torch.float64)
+        if self.largest:
+            self.add_state("max_value", default, dist_reduce_fx="max")
+        else:
+            self.add_state("min_value", default, dist_reduce_fx="min")
+        self.add_state("seen", torch.tensor(0), dist_reduce_fx="sum")
+
+    def update(self, value: Any) -> None:
+        """Takes in a number, or all values of a tensor, array or list."""
+        self.accumulate(extreme_state(value, self.largest, self.nan_strategy))
+
+    def compute(self) -> Tensor:
+        """Returns the largest or smallest value."""
+        return torch.where(self.seen > 0, self.max_value if self.largest else self.min_value, torch.nan)
+
+
+class MaxMetric(Extreme):
+    """Largest value; nan if nothing was seen.
 
     Example:
         >>> from lit_metrics import MaxMetric
@@ -133,29 +160,11 @@ class MaxMetric(Aggregator):
         tensor(7., dtype=torch.float64)
     """
 
-    max_value: Tensor
-    seen: Tensor
-
-    def __init__(self, nan_strategy: NanStrategy = "warn", **kwargs: Any) -> None:
-        super().__init__(nan_strategy, **kwargs)
-        self.add_state("max_value", torch.tensor(-torch.inf, dtype=torch.float64), dist_reduce_fx="max")
-        self.add_state("seen", torch.tensor(0), dist_reduce_fx="sum")
-
-    def update(self, value: Any) -> None:
-        """Takes in a number, or all values of a tensor, array or list."""
-        self.accumulate(extreme_state(value, True, self.nan_strategy))
-
-    def compute(self) -> Tensor:
-        """Returns the largest value."""
-        return torch.where(self.seen > 0, self.max_value, torch.nan)
+    largest = True
 
 
-class MinMetric(Aggregator):
+class MinMetric(Extreme):
     """Smallest value; nan if nothing was seen.
-
-    Args:
-        nan_strategy: What happens to NaN; see `Aggregator`.
-        kwargs: Arguments of `Metric`.
 
     Example:
         >>> from lit_metrics import MinMetric
@@ -166,21 +175,7 @@ class MinMetric(Aggregator):
         tensor(1., dtype=torch.float64)
     """
 
-    min_value: Tensor
-    seen: Tensor
-
-    def __init__(self, nan_strategy: NanStrategy = "warn", **kwargs: Any) -> None:
-        super().__init__(nan_strategy, **kwargs)
-        self.add_state("min_value", torch.tensor(torch.inf, dtype=torch.float64), dist_reduce_fx="min")
-        self.add_state("seen", torch.tensor(0), dist_reduce_fx="sum")
-
-    def update(self, value: Any) -> None:
-        """Takes in a number, or all values of a tensor, array or list."""
-        self.accumulate(extreme_state(value, False, self.nan_strategy))
-
-    def compute(self) -> Tensor:
-        """Returns the smallest value."""
-        return torch.where(self.seen > 0, self.min_value, torch.nan)
+    largest = False
 
 
 class CatMetric(Aggregator):
@@ -207,15 +202,13 @@ class CatMetric(Aggregator):
 
     def update(self, value: Any) -> None:
         """Appends a number, or all values of a tensor, array or list."""
-        values, _ = without_nans(flat_values(value), None, self.nan_strategy)
-        keep = keep_mask(values, self.nan_strategy)
-        nans = 0 if keep is None else (~keep).sum()
-        self.accumulate({"value": values.clone(), "nans": nans})
+        values, keep = apply_nan_strategy(flat_values(value), self.nan_strategy)
+        self.accumulate({"value": select(values, keep, torch.nan).clone(), **unreported(keep)})
 
     def compute(self) -> Tensor:
         """Returns all values; an empty tensor if there are none."""
         if not self.value:
             return torch.empty(0, device=self.device)
         values = torch.cat(self.value)
-        keep = keep_mask(values, self.nan_strategy)
-        return values if keep is None else values[keep]
+        keeps_all = not isinstance(self.nan_strategy, str) or self.nan_strategy == "disable"
+        return values if keeps_all else values[~values.isnan()]

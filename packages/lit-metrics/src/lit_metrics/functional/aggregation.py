@@ -34,41 +34,44 @@ def flat_values(value: Any, name: str = "value") -> Tensor:
     return values.detach().reshape(-1)
 
 
-def without_nans(values: Tensor, weights: Tensor | None, nan_strategy: NanStrategy) -> tuple[Tensor, Tensor | None]:
-    """Returns values (and weights, if any) with the NaN policy applied; removed elements are gone.
-
-    Off the host, removing would wait for the device: there a removed value stays NaN and `keep_mask` tells it apart.
+def apply_nan_strategy(values: Tensor, nan_strategy: NanStrategy) -> tuple[Tensor, Tensor | None]:
+    """Returns the values, NaN replaced if the strategy is a number, and which of them count (`None` for all).
 
     Raises:
-        ValueError: If the policy is `"error"` and a value is NaN.
+        ValueError: If the strategy is `"error"` and a value is NaN; off the host the metric raises in `compute`.
     """
     if nan_strategy == "disable" or not values.is_floating_point():
-        return values, weights
-    mask = values.isnan()
+        return values, None
+    nan = values.isnan()
     if not isinstance(nan_strategy, str):
-        return torch.where(mask, float(nan_strategy), values), weights
-    if not checks_are_free(values) or not mask.numpy().any():
-        return values, weights
-    if nan_strategy == "error":
-        raise ValueError("value holds NaN; choose another nan_strategy to leave NaN out")
-    if nan_strategy == "warn":
-        warnings.warn("value holds NaN, which is left out; nan_strategy='ignore' leaves it out silently", stacklevel=4)
-    return values[~mask], None if weights is None else weights[~mask]
+        return torch.where(nan, float(nan_strategy), values), None
+    if checks_are_free(values):
+        if not nan.numpy().any():
+            return values, None
+        if nan_strategy == "error":
+            raise ValueError("value holds NaN; choose another nan_strategy to leave NaN out")
+        if nan_strategy == "warn":
+            message = "value holds NaN, which is left out; nan_strategy='ignore' leaves it out silently"
+            warnings.warn(message, stacklevel=4)
+    return values, ~nan
 
 
-def keep_mask(values: Tensor, nan_strategy: NanStrategy) -> Tensor | None:
-    """Returns which values count, or `None` for all: on an accelerator NaN are still among them."""
-    dropped = isinstance(nan_strategy, str) and nan_strategy != "disable"
-    return ~values.isnan() if dropped and values.is_floating_point() and not checks_are_free(values) else None
+def select(values: Tensor, keep: Tensor | None, neutral: float) -> Tensor:
+    """Returns the values that count; off the host, where picking them would wait, the others become `neutral`."""
+    if keep is None:
+        return values
+    return values[keep] if checks_are_free(keep) else torch.where(keep, values, neutral)
+
+
+def unreported(keep: Tensor | None) -> dict[str, Tensor | int]:
+    """Returns the number of NaN that `compute` has to report, as a state; none on the host."""
+    return {} if keep is None or checks_are_free(keep) else {"nans": (~keep).sum()}
 
 
 def sum_state(value: Any, nan_strategy: NanStrategy = "warn") -> dict[str, Tensor | int]:
     """Returns the sum of the values in float64, and the number of NaN still to be reported."""
-    values, _ = without_nans(flat_values(value), None, nan_strategy)
-    keep = keep_mask(values, nan_strategy)
-    if keep is None:
-        return {"sum_value": values.sum(dtype=torch.float64)}
-    return {"sum_value": torch.where(keep, values, 0).sum(dtype=torch.float64), "nans": (~keep).sum()}
+    values, keep = apply_nan_strategy(flat_values(value), nan_strategy)
+    return {"sum_value": select(values, keep, 0).sum(dtype=torch.float64), **unreported(keep)}
 
 
 def mean_state(value: Any, weight: Any = 1.0, nan_strategy: NanStrategy = "warn") -> dict[str, Tensor | int]:
@@ -84,25 +87,18 @@ def mean_state(value: Any, weight: Any = 1.0, nan_strategy: NanStrategy = "warn"
     except RuntimeError as error:
         got = tuple(weights.shape)
         raise ValueError(f"weight must broadcast to value {tuple(values.shape)}, got shape {got}") from error
-    values, kept = without_nans(flat_values(values), weights, nan_strategy)
-    assert kept is not None
-    keep = keep_mask(values, nan_strategy)
-    values = values.double()
-    if keep is None:
-        return {"mean_value": torch.dot(values, kept), "weight": kept.sum()}
-    values, kept = torch.where(keep, values, 0), kept * keep
-    return {"mean_value": torch.dot(values, kept), "weight": kept.sum(), "nans": (~keep).sum()}
+    values, keep = apply_nan_strategy(flat_values(values), nan_strategy)
+    values, weights = select(values, keep, 0).double(), select(weights, keep, 0)
+    return {"mean_value": torch.dot(values, weights), "weight": weights.sum(), **unreported(keep)}
 
 
 def extreme_state(value: Any, largest: bool, nan_strategy: NanStrategy = "warn") -> dict[str, Tensor | int]:
     """Returns the largest (smallest) value in float64 and how many values were seen."""
     name, neutral = ("max_value", -torch.inf) if largest else ("min_value", torch.inf)
-    values, _ = without_nans(flat_values(value), None, nan_strategy)
-    keep = keep_mask(values, nan_strategy)
-    values = values.double()
-    if keep is None:
-        if not values.numel():
-            return {}
-        return {name: values.amax() if largest else values.amin(), "seen": values.numel()}
-    values = torch.where(keep, values, neutral)
-    return {name: values.amax() if largest else values.amin(), "seen": keep.sum(), "nans": (~keep).sum()}
+    values, keep = apply_nan_strategy(flat_values(value), nan_strategy)
+    values = select(values, keep, neutral).double()
+    if not values.numel():
+        return {}
+    later = unreported(keep)
+    seen = values.numel() - later.get("nans", 0)
+    return {name: values.amax() if largest else values.amin(), "seen": seen, **later}
