@@ -63,7 +63,7 @@ def raise_if_wrong(config: StatScoresConfig, counts: Tensor) -> None:
     """Raises a `ValueError` if invalid groups, targets or predictions were counted."""
     if not config.validate_args:
         return
-    if bool(counts[-1].any()):
+    if counts[-1].cpu().numpy().any():
         raise ValueError(f"groups must hold integers in [0, {len(counts) - 2}]; got others")
     raise_if_invalid(config, counts)
 
@@ -131,8 +131,9 @@ def binary_groups_stat_rates(
 
     Example:
         >>> from lit_metrics.functional import binary_groups_stat_rates
-        >>> binary_groups_stat_rates([0.9, 0.2, 0.6, 0.7], [1, 0, 0, 1], [0, 1, 0, 1], num_groups=2)
-        {'group_0': tensor([0.5000, 0.5000, 0.0000, 0.0000], dtype=torch.float64), 'group_1': tensor([0.5000, 0.0000, 0.5000, 0.0000], dtype=torch.float64)}
+        >>> rates = binary_groups_stat_rates([0.9, 0.2, 0.6, 0.7], [1, 0, 0, 1], [0, 1, 0, 1], num_groups=2)
+        >>> rates["group_0"]
+        tensor([0.5000, 0.5000, 0.0000, 0.0000], dtype=torch.float64)
     """
     config = binary_config(threshold, "global", ignore_index, validate_args, logits)
     return stat_rates_value(group_state(config, num_groups, preds, target, groups, sample_weight))

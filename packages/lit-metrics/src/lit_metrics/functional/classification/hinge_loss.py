@@ -63,7 +63,7 @@ def hinge_loss_state(
         weights.reshape(-1),
     )
     valid = (target >= 0) & (target < classes)
-    if validate_args and checks_are_free(target) and not bool((valid | (weights == 0)).all()):
+    if validate_args and checks_are_free(target) and not (valid | (weights == 0)).numpy().all():
         known = "" if ignore_index is None else f" or ignore_index={ignore_index}"
         raise ValueError(f"target must hold labels in [0, {classes - 1}]{known}; got others")
     loss = _loss(scores, target.clamp(0, classes - 1), num_classes, multiclass_mode).double()

@@ -39,7 +39,7 @@ def label_ranking_state(
         raise TypeError(f"preds must be floating-point scores, got {preds.dtype}")
     valid = torch.ones_like(target, dtype=torch.bool) if ignore_index is None else target != ignore_index
     wrong = (valid & (preds.isnan() | ((target != 0) & (target != 1)))).any(1)
-    if validate_args and checks_are_free(wrong) and bool(wrong.any()):
+    if validate_args and checks_are_free(wrong) and wrong.numpy().any():
         raise ValueError("preds must hold no NaN, and target labels 0 and 1; got other values")
     measures = _measures(to_float(preds), valid & (target == 1), valid)
     if validate_args:

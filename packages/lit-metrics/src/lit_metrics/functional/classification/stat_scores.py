@@ -231,8 +231,8 @@ def multiclass_stat_scores(
         num_classes: Number of classes C; may be left out where the micro average does without (accuracy, precision,
             recall, F-scores).
         average: `"micro"` counts all alike; `"macro"` is the mean over classes (for ratios: the predicted or true
-            ones); `"weighted"` weights classes by support; `"none"` or `None` gives one value per class (for ratios: nan
-            if it was neither predicted nor true).
+            ones); `"weighted"` weights classes by support; `"none"` or `None` gives one value per class (for ratios:
+            nan if it was neither predicted nor true).
         top_k: A prediction is right if the target is among the `top_k` best scores; ties go to the lower index.
         multidim_average: `"global"` for one value, `"samplewise"` for one per sample, `(N,)`.
         ignore_index: Targets of this value are left out; if it is a class, averages leave the class out too.
