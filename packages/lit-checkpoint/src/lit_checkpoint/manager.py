@@ -92,6 +92,7 @@ class CheckpointManager:
         self._unfinished: list[str] = []
         self._last: str | None = None
         self._adopt(read_index(self._storage, self._folder, self._storage.names(self._folder)), self._path(INDEX))
+        self._mark_milestones()
         with suppress(CheckpointCorruptError):
             pointed = read_pointer(self._storage, self._folder, LAST)
             self._last = pointed if pointed in self._files() else self._last
@@ -181,6 +182,18 @@ class CheckpointManager:
         self._write_index(self._entries)
         return self._path(name)
 
+    @property
+    def superseded(self) -> list[str]:
+        """Paths that are no longer to be kept, oldest first; there are some if the numbers were changed."""
+        kept = self._kept()
+        return [self._path(entry.file) for entry in self._entries if entry.file not in kept]
+
+    def prune(self) -> None:
+        """Remove what is superseded without waiting for the next :meth:`save`; look at what is left before."""
+        self._remove_superseded()
+        self._write_pointers()
+        self._write_index(self._entries)
+
     def state_dict(self) -> State:
         """What is kept and how good it was, in plain values with names relative to the folder."""
         return self._index(self._entries).to_plain()
@@ -219,6 +232,12 @@ class CheckpointManager:
     def _is_wanted(self, score: float | None, step: int | None) -> bool:
         milestone = step is not None and self._is_milestone(step)
         return self._num_last > 0 or milestone or self._is_among_best(score)
+
+    def _mark_milestones(self) -> None:
+        """Find those among checkpoints that were kept for other reasons, as by a manager with another number."""
+        for entry in sorted(self._entries, key=lambda entry: entry.step):
+            if not entry.forever and self._is_milestone(entry.step):
+                self._entries = [replace(e, forever=True) if e is entry else e for e in self._entries]
 
     def _is_milestone(self, step: int) -> bool:
         if self._keep_every is None:
@@ -295,11 +314,15 @@ class CheckpointManager:
         if best:
             self._storage.write_text(self._path(BEST), best[0].file + "\n")
 
-    def _remove_superseded(self) -> None:
+    def _kept(self) -> set[str]:
         kept = {entry.file for entry in (self._entries if self._top_k == -1 else self._best())}
         kept |= {entry.file for entry in self._entries if entry.forever}
         if self._num_last and self._last is not None:
             kept |= {self._last, *(entry.file for entry in self._entries[-self._num_last :])}
+        return kept
+
+    def _remove_superseded(self) -> None:
+        kept = self._kept()
         removed = {e.file for e in self._entries if e.file not in kept and self._remove(self._path(e.file))}
         self._entries = [entry for entry in self._entries if entry.file not in removed]
 
