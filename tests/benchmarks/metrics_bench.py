@@ -12,6 +12,7 @@ import sys
 import time
 import warnings
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -49,7 +50,7 @@ def peer(name: str) -> Any:
 
 
 def classification_cases(n: int, k: int, bounds: tuple[float, float], tm: Any, te: Any) -> list[Case]:
-    """Accuracy and a collection of five on scores (n, k)."""
+    """Accuracy, F1, the confusion matrix and a collection of five on scores (n, k)."""
     preds, target = torch.randn(n, k), torch.randint(k, (n,))
     correct, total = torch.tensor(0), torch.tensor(0)
     confusion = torch.zeros(k * k, dtype=torch.long)
@@ -67,41 +68,74 @@ def classification_cases(n: int, k: int, bounds: tuple[float, float], tm: Any, t
     def plain_confusion() -> None:
         confusion.add_(torch.bincount(target * k + preds.argmax(1), minlength=k * k))
 
-    def plain_confusion_forward() -> list[torch.Tensor]:
+    def plain_confusion_forward() -> torch.Tensor:
         batch = torch.bincount(target * k + preds.argmax(1), minlength=k * k)
         confusion.add_(batch)
-        matrix = batch.view(k, k)
+        return batch.view(k, k)
+
+    def plain_f1_forward() -> torch.Tensor:
+        matrix = plain_confusion_forward()
+        tp, size = matrix.diagonal(), matrix.sum(0) + matrix.sum(1)
+        return (2 * tp / size.clamp(min=1)).sum() / (size > 0).sum()
+
+    def plain_five() -> list[torch.Tensor]:
+        matrix = plain_confusion_forward()
         tp, support, predicted = matrix.diagonal(), matrix.sum(1), matrix.sum(0)
-        recall = tp / support
-        present = (support + predicted) > 0
+        size = support + predicted
+        number = (size > 0).sum()
         return [
             tp.sum() / support.sum(),
-            torch.where(present, recall.nan_to_num(0), torch.nan).nanmean(),
-            recall.nanmean(),
-            (recall.nan_to_num(0) * support).sum() / support.sum(),
-            recall,
+            (tp / predicted.clamp(min=1)).sum() / number,
+            (tp / support.clamp(min=1)).sum() / number,
+            (2 * tp / size.clamp(min=1)).sum() / number,
+            (tp / (size - tp).clamp(min=1)).sum() / number,
         ]
 
-    averages = ("micro", "macro", "balanced", "weighted", "none")
     micro, macro = lm.MulticlassAccuracy(k, average="micro"), lm.MulticlassAccuracy(k, average="macro")
-    five = lm.MetricCollection({a: lm.MulticlassAccuracy(k, average=a) for a in averages})
-    others: list[dict[str, Call]] = [{} for _ in range(5)]
+    f1, matrix = lm.MulticlassF1Score(k), lm.MulticlassConfusionMatrix(k)
+    five = lm.MetricCollection(
+        [
+            lm.MulticlassAccuracy(k, average="micro"),
+            lm.MulticlassPrecision(k),
+            lm.MulticlassRecall(k),
+            lm.MulticlassF1Score(k),
+            lm.MulticlassJaccardIndex(k),
+        ]
+    )
+    others: list[dict[str, Call]] = [{} for _ in range(9)]
     if tm:
-        tm_micro, tm_macro = (tm.classification.MulticlassAccuracy(k, average=a) for a in ("micro", "macro"))
-        others[0]["torchmetrics"] = lambda: tm_micro.update(preds, target)
-        others[1]["torchmetrics"] = lambda: tm_micro(preds, target)
-        others[2]["torchmetrics"] = lambda: tm_macro.update(preds, target)
+        c = tm.classification
+        tm_micro, tm_macro = (c.MulticlassAccuracy(k, average=a) for a in ("micro", "macro"))
+        tm_f1, tm_matrix = c.MulticlassF1Score(k), c.MulticlassConfusionMatrix(k)
+        kinds = (c.MulticlassAccuracy, c.MulticlassPrecision, c.MulticlassRecall, c.MulticlassF1Score)
+        tm_five = tm.MetricCollection([kind(k) for kind in (*kinds, c.MulticlassJaccardIndex)])
+        calls = (tm_micro, tm_macro, tm_f1, tm_matrix, tm_five)
+        for metric, update_row, forward_row in zip(calls, (0, 2, 3, 5, 7), (1, None, 4, 6, 8), strict=True):
+            others[update_row]["torchmetrics"] = partial(metric.update, preds, target)
+            if forward_row is not None:
+                others[forward_row]["torchmetrics"] = partial(metric, preds, target)
     if te:
         te_micro, te_macro = (te.MulticlassAccuracy(num_classes=k, average=a) for a in ("micro", "macro"))
-        others[0]["torcheval"] = lambda: te_micro.update(preds, target)
-        others[2]["torcheval"] = lambda: te_macro.update(preds, target)
+        te_f1, te_matrix = te.MulticlassF1Score(num_classes=k, average="macro"), te.MulticlassConfusionMatrix(k)
+        for metric, row in zip((te_micro, te_macro, te_f1, te_matrix), (0, 2, 3, 5), strict=True):
+            others[row]["torcheval"] = partial(metric.update, preds, target)
     update, forward = bounds
     return [
         (f"accuracy micro update {n}x{k}", plain, lambda: micro.update(preds, target), update, others[0]),
         (f"accuracy micro forward {n}x{k}", plain_forward, lambda: micro(preds, target), forward, others[1]),
         (f"accuracy macro update {n}x{k}", plain_confusion, lambda: macro.update(preds, target), update, others[2]),
-        (f"collection of 5 update {n}x{k}", plain_confusion, lambda: five.update(preds, target), 2.0, others[3]),
-        (f"collection of 5 forward {n}x{k}", plain_confusion_forward, lambda: five(preds, target), 3.0, others[4]),
+        (f"F1 macro update {n}x{k}", plain_confusion, lambda: f1.update(preds, target), update, others[3]),
+        (f"F1 macro forward {n}x{k}", plain_f1_forward, lambda: f1(preds, target), forward, others[4]),
+        (f"confusion matrix update {n}x{k}", plain_confusion, lambda: matrix.update(preds, target), update, others[5]),
+        (
+            f"confusion matrix forward {n}x{k}",
+            plain_confusion_forward,
+            lambda: matrix(preds, target),
+            forward,
+            others[6],
+        ),
+        (f"collection of 5 update {n}x{k}", plain_confusion, lambda: five.update(preds, target), 2.0, others[7]),
+        (f"collection of 5 forward {n}x{k}", plain_five, lambda: five(preds, target), 3.0, others[8]),
     ]
 
 

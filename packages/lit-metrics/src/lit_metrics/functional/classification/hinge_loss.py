@@ -78,7 +78,7 @@ def hinge_loss_state(
 def _loss(scores: Tensor, target: Tensor, num_classes: int | None, mode: MulticlassMode) -> Tensor:
     if num_classes is None:
         return (1 - scores * (2 * target - 1)).clamp(min=0)
-    is_target = torch.nn.functional.one_hot(target, num_classes).bool()
+    is_target = target[:, None] == torch.arange(num_classes, device=target.device)  # one_hot would read the labels
     if mode == "one-vs-all":
         return (1 - torch.where(is_target, scores, -scores)).clamp(min=0)
     best_other = scores.masked_fill(is_target, -torch.inf).amax(1)
