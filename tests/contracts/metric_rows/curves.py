@@ -67,12 +67,12 @@ def average_precision(p: Array, t: Array, w: Array | None = None) -> float:
 
 def floored(p: torch.Tensor) -> Array:
     """Scores rounded down to the grid: what a binned curve knows of them."""
-    return np.array(GRID)[np.searchsorted(np.float32(GRID), p.numpy(), side="right") - 1]
+    return np.array(GRID)[np.searchsorted(np.array(GRID, np.float32), p.numpy(), side="right") - 1]
 
 
 def binned_roc(p: torch.Tensor, t: torch.Tensor) -> tuple[Array, Array, Array]:
     grid = np.array(GRID)[::-1]
-    reached = p.numpy() >= np.float32(grid)[:, None]
+    reached = p.numpy() >= grid.astype(np.float32)[:, None]
     fpr, tpr = ((reached & (t.numpy() == label)).sum(1) / (t.numpy() == label).sum() for label in (0, 1))
     return fpr, tpr, grid
 
@@ -233,6 +233,9 @@ ROWS: dict[str, Row] = {
     ),
     "MultilabelROC": Row(lambda: lm.MultilabelROC(4), labels, columns(roc)),
     "PrecisionRecallCurve": Row(lambda: lm.PrecisionRecallCurve(task="binary"), binary, precision_recall),
+    "StreamingAUROC": Row(lm.StreamingAUROC, tied, auroc),
+    "StreamingAUROC(sample_weight)": Row(lm.StreamingAUROC, weighted, auroc),
+    "StreamingAveragePrecision": Row(lm.StreamingAveragePrecision, logits, average_precision),
     "ROC": Row(lambda: lm.ROC(task="binary"), binary, roc),
 }
 RECALL, PRECISION, SPECIFICITY = 0, 1, 2

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from typing import Any
 
@@ -23,8 +24,8 @@ def by_bins(confidence: np.ndarray, correct: np.ndarray, n_bins: int, norm: str)
         if inside.any():
             gaps.append(abs(correct[inside].mean() - confidence[inside].mean()))
             shares.append(inside.mean())
-    gaps, shares = np.array(gaps), np.array(shares)
-    return {"l1": (gaps * shares).sum(), "l2": math.sqrt((gaps**2 * shares).sum()), "max": gaps.max()}[norm]
+    gap, share = np.array(gaps), np.array(shares)
+    return float({"l1": (gap * share).sum(), "l2": math.sqrt((gap**2 * share).sum()), "max": gap.max()}[norm])
 
 
 @pytest.mark.parametrize("norm", ["l1", "l2", "max"])
@@ -68,7 +69,7 @@ def test_state_is_three_sums_per_bin_and_shared_between_norms() -> None:
         g = torch.Generator().manual_seed(seed)
         collection.update(torch.rand(100, generator=g), torch.randint(2, (100,), generator=g))
     assert len(collection.groups) == 1
-    assert collection["l1"].metric_state["bins"].shape == (10, 3)
+    assert torch.as_tensor(collection["l1"].metric_state["bins"]).shape == (10, 3)
     values = collection.compute()
     assert values["l1"] <= values["l2"] <= values["max"]
 
@@ -80,7 +81,7 @@ def test_weights_and_ignored_targets() -> None:
     repeated = preds.repeat_interleave(weights), target.repeat_interleave(weights)
     ignored = target.masked_fill(weights == 0, -1)
     kept = weights > 0
-    for fn in (F.binary_calibration_error, lambda *a, **k: F.log_loss(*a, "binary", **k)):
+    for fn in (F.binary_calibration_error, functools.partial(F.log_loss, task="binary")):
         assert fn(preds, target, sample_weight=weights).item() == pytest.approx(fn(*repeated).item(), abs=1e-14)
         value = fn(preds.masked_fill(~kept, math.nan), ignored, ignore_index=-1)
         assert value.item() == pytest.approx(fn(preds[kept], target[kept]).item(), abs=1e-14)

@@ -200,8 +200,8 @@ def test_unit_weights_take_no_memory() -> None:
 
 def test_one_collection_keeps_one_list_and_sorts_once(monkeypatch: pytest.MonkeyPatch) -> None:
     sorts = []
-    rank = _curves._ranked
-    monkeypatch.setattr(_curves, "_ranked", lambda *args: sorts.append(1) or rank(*args))
+    rank = _curves.ranked
+    monkeypatch.setattr(_curves, "ranked", lambda *args: sorts.append(1) or rank(*args))
     collection = lm.MetricCollection(
         [lm.BinaryAUROC(), lm.BinaryAveragePrecision(), lm.BinaryROC(), lm.BinaryRecallAtFixedPrecision(0.5)]
     )

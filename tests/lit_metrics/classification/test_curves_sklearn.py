@@ -15,7 +15,7 @@ import lit_metrics.functional as F
 sk = pytest.importorskip("sklearn.metrics")
 label_binarize = pytest.importorskip("sklearn.preprocessing").label_binarize
 
-CLOSE = {"rtol": 1e-12, "atol": 1e-12}
+CLOSE: dict[str, Any] = {"rtol": 1e-12, "atol": 1e-12}
 
 
 def data(n: int, kind: str, dtype: torch.dtype, seed: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
@@ -131,7 +131,7 @@ def test_log_loss_and_brier_score(dtype: torch.dtype, weighted: bool) -> None:
         expected = sk.log_loss(target.numpy(), rows, **theirs)
         expected_binary = sk.log_loss((target == 1).numpy(), rows[:, 1], **theirs)
         brier = sk.brier_score_loss(target.numpy(), rows, scale_by_half=False, **theirs)
-    close = CLOSE if dtype == torch.float64 else {"rtol": 1e-5, "atol": 1e-6}
+    close: dict[str, Any] = CLOSE if dtype == torch.float64 else {"rtol": 1e-5, "atol": 1e-6}
     np.testing.assert_allclose(F.log_loss(preds, target, "multiclass", 3, **own), expected, **close)
     binary = F.log_loss(preds[:, 1], (target == 1).long(), "binary", **own)
     np.testing.assert_allclose(binary, expected_binary, **close)

@@ -106,3 +106,5 @@ from lit_metrics.classification.stat_scores import BinaryStatScores as BinarySta
 from lit_metrics.classification.stat_scores import MulticlassStatScores as MulticlassStatScores
 from lit_metrics.classification.stat_scores import MultilabelStatScores as MultilabelStatScores
 from lit_metrics.classification.stat_scores import StatScores as StatScores
+from lit_metrics.classification.streaming import StreamingAUROC as StreamingAUROC
+from lit_metrics.classification.streaming import StreamingAveragePrecision as StreamingAveragePrecision

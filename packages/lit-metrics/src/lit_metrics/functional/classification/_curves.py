@@ -356,7 +356,7 @@ class Curves:
         """One curve per class or label, or the one of a binary task."""
         if self.config.thresholds is not None:
             return _binned_points(self.config, self._state["counts"])
-        return _ranked(*self._elements())
+        return ranked(*self._elements())
 
     @cached_property
     def flat(self) -> Points:
@@ -365,7 +365,7 @@ class Curves:
             return _binned_points(self.config, self._state["counts"].sum(0, keepdim=True))
         scores, positive, weights = self._elements()
         weights = None if weights is None else weights.expand(positive.shape).reshape(-1, 1)
-        return _ranked(scores.reshape(-1, 1), positive.reshape(-1, 1), weights)
+        return ranked(scores.reshape(-1, 1), positive.reshape(-1, 1), weights)
 
     def average(self, value: Callable[[Points], Tensor], average: CurveAverage) -> Tensor:
         """Returns a value per curve, `(G,)`, averaged: undefined ones are left out of means; binary gives a scalar."""
@@ -418,8 +418,14 @@ def _binned_points(config: CurveConfig, counts: Tensor) -> Points:
     return Points(rows[..., 1], rows[..., 0], edges.unsqueeze(-1).expand(rows.shape[:2]), binned=True)
 
 
-def _ranked(scores: Tensor, positive: Tensor, weights: Tensor | None) -> Points:
-    """Sorts each column once; rows inside a group of equal scores repeat the row before the group."""
+def ranked(scores: Tensor, positive: Tensor, weights: Tensor | None) -> Points:
+    """Sorts each column once; rows inside a group of equal scores repeat the row before the group.
+
+    Args:
+        scores: Scores `(N, G)`.
+        positive: Which of them are of positives.
+        weights: Weights that broadcast to them, or `None`.
+    """
     if weights is None and scores.is_cpu and scores.dtype == torch.float32:
         scores, positive = _sorted_packed(scores, positive)
         hit = positive.double()

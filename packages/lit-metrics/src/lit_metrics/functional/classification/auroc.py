@@ -32,10 +32,11 @@ def auroc_value(curves: Curves, average: CurveAverage = "macro", max_fpr: float 
     """Returns the area under each ROC by the trapezoidal rule, averaged; nan without positives or negatives."""
     if max_fpr is not None and max_fpr < 1:
         return _partial_area(curves.each, max_fpr)
-    return curves.average(_area, average)
+    return curves.average(points_area, average)
 
 
-def _area(points: Points) -> Tensor:
+def points_area(points: Points) -> Tensor:
+    """Returns the area under each ROC, `(G,)`."""
     width, height = points.fp.diff(dim=0), points.tp[1:] + points.tp[:-1]
     return (width * height).sum(0) / 2 / (points.positives * points.negatives)
 

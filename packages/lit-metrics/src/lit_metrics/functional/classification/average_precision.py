@@ -19,10 +19,11 @@ if TYPE_CHECKING:
 
 def average_precision_value(curves: Curves, average: CurveAverage = "macro") -> Tensor:
     """Returns the sum over thresholds of precision times the recall gained, averaged; nan without positives."""
-    return curves.average(_step_area, average)
+    return curves.average(points_average_precision, average)
 
 
-def _step_area(points: Points) -> Tensor:
+def points_average_precision(points: Points) -> Tensor:
+    """Returns the average precision of each curve, `(G,)`."""
     gained = points.tp.diff(dim=0)
     return torch.where(gained > 0, gained * points.precision[1:], 0).sum(0) / points.positives
 
