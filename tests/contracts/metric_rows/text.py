@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable, Hashable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 
 import lit_metrics as lm
 from tests.contracts.metric_rows.row import ORDERED, Row
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Hashable, Sequence
 
 WORDS = ("the", "cat", "sat", "on", "mat", "dog.", "ran")
 

@@ -1,0 +1,11 @@
+from lit_metrics.retrieval.curve import RetrievalPrecisionRecallCurve as RetrievalPrecisionRecallCurve
+from lit_metrics.retrieval.curve import RetrievalRecallAtFixedPrecision as RetrievalRecallAtFixedPrecision
+from lit_metrics.retrieval.rank_metrics import RetrievalAUROC as RetrievalAUROC
+from lit_metrics.retrieval.rank_metrics import RetrievalFallOut as RetrievalFallOut
+from lit_metrics.retrieval.rank_metrics import RetrievalHitRate as RetrievalHitRate
+from lit_metrics.retrieval.rank_metrics import RetrievalMAP as RetrievalMAP
+from lit_metrics.retrieval.rank_metrics import RetrievalMRR as RetrievalMRR
+from lit_metrics.retrieval.rank_metrics import RetrievalNormalizedDCG as RetrievalNormalizedDCG
+from lit_metrics.retrieval.rank_metrics import RetrievalPrecision as RetrievalPrecision
+from lit_metrics.retrieval.rank_metrics import RetrievalRecall as RetrievalRecall
+from lit_metrics.retrieval.rank_metrics import RetrievalRPrecision as RetrievalRPrecision

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
 from lit_metrics.functional.text.rouge import DEFAULT_KEYS, Accumulate, RougeWords, rouge_value
 from lit_metrics.metric import Metric
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
 
 
 class ROUGEScore(Metric):

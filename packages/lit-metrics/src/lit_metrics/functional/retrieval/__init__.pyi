@@ -1,0 +1,10 @@
+from lit_metrics.functional.retrieval.curve import retrieval_precision_recall_curve as retrieval_precision_recall_curve
+from lit_metrics.functional.retrieval.queries import retrieval_auroc as retrieval_auroc
+from lit_metrics.functional.retrieval.queries import retrieval_average_precision as retrieval_average_precision
+from lit_metrics.functional.retrieval.queries import retrieval_fall_out as retrieval_fall_out
+from lit_metrics.functional.retrieval.queries import retrieval_hit_rate as retrieval_hit_rate
+from lit_metrics.functional.retrieval.queries import retrieval_normalized_dcg as retrieval_normalized_dcg
+from lit_metrics.functional.retrieval.queries import retrieval_precision as retrieval_precision
+from lit_metrics.functional.retrieval.queries import retrieval_r_precision as retrieval_r_precision
+from lit_metrics.functional.retrieval.queries import retrieval_recall as retrieval_recall
+from lit_metrics.functional.retrieval.queries import retrieval_reciprocal_rank as retrieval_reciprocal_rank

@@ -56,9 +56,9 @@ def common_subsequence(a: Symbols, b: Symbols) -> int:
 
 
 def subsequence_members(a: Symbols, b: Symbols) -> list[int]:
-    """Returns the indices in `a` of a longest common subsequence with `b`; of several, the one that ends earliest in `b`.
+    """Returns the indices in `a` of a longest common subsequence with `b`.
 
-    The choice is that of the `rouge-score` package, on which the value of ROUGE-Lsum depends.
+    Of several it is the one that the `rouge-score` package takes: the value of ROUGE-Lsum depends on the choice.
     """
     where = positions(a)
     mask = (1 << len(a)) - 1
@@ -135,8 +135,8 @@ def distance_and_hits(a: Symbols, b: Symbols) -> tuple[int, int]:
     """Returns the distance, and the number of symbols kept in one alignment that has it.
 
     Such alignments may differ in it: "a b" becomes "b c" by two substitutions, or by a deletion and an insertion with
-    one hit. Common beginnings and ends are hits; between them, read from the end, a deletion from `a` is taken where one
-    is optimal, then an insertion where the row above falls, then a substitution or hit. This is the choice of
+    one hit. Common beginnings and ends are hits; between them, read from the end, a deletion from `a` is taken where
+    one is optimal, then an insertion where the row above falls, then a substitution or hit. This is the choice of
     `rapidfuzz`, and so of `jiwer`.
 
     Example:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Callable
-from typing import Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import torch
 from torch import Tensor
@@ -13,10 +12,13 @@ from torch import Tensor
 from lit_metrics.functional.text._inputs import References, Texts, as_references
 from lit_metrics.functional.text.error_rates import rate_value
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 Language: TypeAlias = Literal["en", "ja"]
 
-# The rules of the paper's program. The dot after the titles stands for any character, so "Mr Smith" loses its S; kept, so that
-# scores are comparable with published ones.
+# The rules of the paper's program. The dot after the titles stands for any character, so "Mr Smith" loses its S; kept,
+# so that scores are comparable with published ones.
 _ABBREVIATIONS = (
     (re.compile(r"(\d) ([.,]) (\d)"), r"\1\2\3"),
     (re.compile(r"(Dr|Jr|Prof|Rev|Gen|Mr|Mt|Mrs|Ms) ."), r"\1."),

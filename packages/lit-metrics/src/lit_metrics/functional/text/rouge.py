@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Callable, Sequence
+from importlib import import_module
 from typing import Any, Literal, TypeAlias
 
 import torch
@@ -126,10 +127,10 @@ def _f_score(hits: int, pred_size: int, reference_size: int) -> Scores:
 
 def _porter_stemmer() -> Callable[[str], str]:
     try:
-        from nltk.stem.porter import PorterStemmer
+        porter = import_module("nltk.stem.porter")
     except ModuleNotFoundError as error:
         raise ModuleNotFoundError("use_stemmer=True needs the package nltk: pip install nltk") from error
-    stem: Callable[[str], str] = PorterStemmer().stem
+    stem: Callable[[str], str] = porter.PorterStemmer().stem
     return stem
 
 
@@ -152,8 +153,8 @@ def rouge_score(
 
     `rouge<n>` counts n-grams, `rougeL` the words of a longest common subsequence, `rougeLsum` those of the union of
     such subsequences between each sentence of the reference and all of the prediction. Lin, "ROUGE: A Package for
-    Automatic Evaluation of Summaries", 2004; equals the package `rouge-score`, and `score_multi` of it where the best of
-    several references counts for each key (torchmetrics: the best by the first key, for all).
+    Automatic Evaluation of Summaries", 2004. Equals the package `rouge-score`; of several references
+    the best is found for each key, as by its `score_multi`.
 
     Args:
         preds: A string or a list of strings; sentences are lines; without a line break, they end
