@@ -47,7 +47,7 @@ def test_every_form_is_brought_into_one_shape(configured: Any, optimizers: list[
 def test_names_and_frequencies_are_those_given_or_numbered() -> None:
     found = parse_optimizers([{"optimizer": A, "frequency": 2, "name": "critic"}, {"optimizer": B, "frequency": 1}])
 
-    assert (found.names, found.frequencies) == (["critic", "optimizer_1"], [2, 1])
+    assert (found.names, [config.frequency for config in found.configs]) == (["critic", "optimizer_1"], [2, 1])
 
 
 def test_settings_of_a_scheduler_are_kept_and_have_defaults() -> None:

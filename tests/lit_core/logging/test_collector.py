@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
-from torch.utils._python_dispatch import TorchDispatchMode
 
 from lit_accelerators import Collectives, LocalCollectives
 from lit_core.data.batch_size import find_batch_size
 from lit_core.hooks import HOOKS
 from lit_core.logging.collector import Collector
+from tests.lit_core.fake_device import OnDevice, count_reads
 
 
 class Mean(nn.Module):
@@ -256,15 +256,6 @@ def test_a_metric_that_computes_several_numbers_is_refused() -> None:
         c.flush_epoch("train")
 
 
-class NoSync(TorchDispatchMode):
-    """Forbids what reads a device value on the host."""
-
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        assert func is not torch.ops.aten._local_scalar_dense.default, "a value was read on the host"
-        assert func is not torch.ops.aten._to_copy.default or "device" not in (kwargs or {}), "a value was moved"
-        return func(*args, **(kwargs or {}))
-
-
 class NoCollective(LocalCollectives):
     """Two processes, neither of which may be asked anything."""
 
@@ -284,39 +275,34 @@ class NoCollective(LocalCollectives):
 
 def test_nothing_is_read_or_sent_between_flushes_and_memory_stays_bounded() -> None:
     c = collector(collectives=NoCollective())
-    loss = torch.tensor(1.0, requires_grad=True)
-    with NoSync():
-        for _ in range(5000):
-            c.begin_batch(None, 4)
-            c.log("a", loss * 2, on_step=True, on_epoch=True, prog_bar=True)
-            c.log("b", loss, on_epoch=True, on_step=False, reduce_fx="max")
-            c.log("c", loss, on_epoch=True, on_step=False, reduce_fx="min", sync_dist=True)
-            c.latest("train")
+    loss = OnDevice(torch.tensor(1.0, requires_grad=True))
+    count_reads()
+    for _ in range(5000):
+        c.begin_batch(None, 4)
+        c.log("a", loss * 2, on_step=True, on_epoch=True, prog_bar=True)
+        c.log("b", loss, on_epoch=True, on_step=False, reduce_fx="max")
+        c.log("c", loss, on_epoch=True, on_step=False, reduce_fx="min", sync_dist=True)
+        c.latest("train")
+    assert count_reads() == 0
     kept = [len(entry._values) for entry in c._entries.values()]
     assert len(kept) == 3
     assert max(kept) <= 64
 
 
-def test_the_watch_for_host_reads_sees_one() -> None:
-    with NoSync(), pytest.raises(AssertionError, match="read on the host"):
-        torch.tensor(1.0).item()
+@pytest.mark.parametrize("read", [torch.Tensor.item, float, torch.Tensor.cpu, OnDevice.tolist, bool])
+def test_the_watch_for_host_reads_sees_one(read: Any) -> None:
+    count_reads()
+    read(OnDevice(torch.tensor(1.0)) * 2)
+    assert count_reads() == 1
 
 
 def test_one_read_per_flush_whatever_the_number_of_keys() -> None:
-    class Count(TorchDispatchMode):
-        reads = 0
-
-        def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-            self.reads += func is torch.ops.aten.stack.default and len(args[0]) == 50
-            assert func is not torch.ops.aten._local_scalar_dense.default
-            return func(*args, **(kwargs or {}))
-
     c = collector()
     for i in range(50):
-        c.log(f"key_{i}", torch.tensor(float(i)))
-    with Count() as count:
-        assert values(c.flush_steps("train")) == {f"key_{i}": float(i) for i in range(50)}
-    assert count.reads == 1
+        c.log(f"key_{i}", OnDevice(torch.tensor(float(i))))
+    count_reads()
+    assert values(c.flush_steps("train")) == {f"key_{i}": float(i) for i in range(50)}
+    assert count_reads() == 1
 
 
 # Several processes, here threads that meet where processes would talk

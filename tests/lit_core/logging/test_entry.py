@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from lit_core.logging.entry import Entry, Options, Reduced, combine, merge, to_host
+from tests.lit_core.fake_device import OnDevice
 
 
 def entry(reduce_fx: str = "mean", *, on_step: bool = False) -> Entry:
@@ -114,7 +115,7 @@ def test_updating_a_logged_parameter_does_not_change_the_number() -> None:
 
 def test_no_graph_is_kept() -> None:
     e = entry()
-    e.add(torch.ones(3, requires_grad=True).sum(), 1)
+    e.add(OnDevice(torch.ones(3, requires_grad=True)).sum(), 1)
     assert isinstance(e.latest, torch.Tensor)
     assert not e.latest.requires_grad
 

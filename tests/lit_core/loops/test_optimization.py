@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 from torch import nn
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, TensorDataset
 
 from lit_core import LightningModule
 from tests.lit_core.tiny import Regression, loader, network, same, samples, trainer, weights
@@ -103,13 +103,189 @@ def test_frequencies_with_accumulation_are_refused_as_groups_and_turns_would_cut
         trainer(accumulate_grad_batches=2).fit(Two((1, 1)), loader())
 
 
-def test_several_optimizers_without_optimizer_idx_are_refused() -> None:
-    class Forgot(Two):
+@pytest.mark.parametrize("output", [torch.tensor(1.0, requires_grad=True), {"loss": None, "c": None}, 3])
+def test_several_optimizers_with_neither_optimizer_idx_nor_losses_by_name_are_refused(output: Any) -> None:
+    class Lost(Two):
         def training_step(self, batch: Any, batch_idx: int) -> Any:  # type: ignore[override]
-            return self.loss(batch, 0)
+            return output
 
-    with pytest.raises(TypeError, match="optimizer_idx"):
-        trainer().fit(Forgot(), loader())
+    with pytest.raises(TypeError, match=r"optimizers a, b.*losses by optimizer name.*optimizer_idx"):
+        trainer().fit(Lost(), loader())
+
+
+class Joint(Two):
+    """All losses of one forward pass at once; each model's loss depends on both models."""
+
+    def __init__(self, skip_b: int = 0, **own: Any) -> None:
+        super().__init__()
+        self.own, self.skip_b = own, skip_b
+
+    def losses(self, batch: Any) -> tuple[torch.Tensor, torch.Tensor]:
+        a, b = self.a(batch[0]), self.b(batch[0])
+        return nn.functional.mse_loss(a + b.tanh(), batch[1]), nn.functional.mse_loss(a * b, batch[1])
+
+    def training_step(self, batch: Any, batch_idx: int) -> Any:  # type: ignore[override]
+        a, b = self.losses(batch)
+        return {"a": a, "b": None if self.skip_b and batch_idx % self.skip_b else b, "note": 3}
+
+    def configure_optimizers(self) -> Any:
+        return [
+            {"optimizer": torch.optim.Adam(part.parameters(), lr=0.05), "name": name, **self.own.get(name, {})}
+            for part, name in ((self.a, "a"), (self.b, "b"))
+        ]
+
+
+@pytest.mark.parametrize("skip_b", [0, 2])
+def test_losses_by_optimizer_name_equal_a_bare_loop_of_gradients_for_own_parameters(
+    skip_b: int,
+) -> None:
+    module = Joint(skip_b)
+    bare = copy.deepcopy(module)
+    trainer(max_epochs=2).fit(module, loader(8, 2))
+
+    optimizers = {name: torch.optim.Adam(getattr(bare, name).parameters(), lr=0.05) for name in "ab"}
+    for _ in range(2):
+        for i, batch in enumerate(loader(8, 2)):
+            losses = dict(zip("ab", bare.losses(batch), strict=True))
+            chosen = [name for name in "ab" if name == "a" or not (skip_b and i % skip_b)]
+            for name in chosen:
+                own = list(getattr(bare, name).parameters())
+                for parameter, grad in zip(own, torch.autograd.grad(losses[name], own, retain_graph=True), strict=True):
+                    parameter.grad = grad
+            for name in chosen:
+                optimizers[name].step()
+
+    assert same(weights(module), weights(bare))
+
+
+def test_each_optimizer_has_its_own_accumulation_and_clipping() -> None:
+    module = Joint(a={"accumulate_grad_batches": 3, "gradient_clip_val": 0.05}, b={"accumulate_grad_batches": 2})
+    bare = copy.deepcopy(module)
+    runner = trainer(max_epochs=1)
+    runner.fit(module, loader(16, 2))
+
+    optimizers = {name: torch.optim.Adam(getattr(bare, name).parameters(), lr=0.05) for name in "ab"}
+    sizes = {"a": [3, 3, 3, 3, 3, 3, 2, 2], "b": [2] * 8}
+    steps = {"a": {2, 5, 7}, "b": {1, 3, 5, 7}}
+    for i, batch in enumerate(loader(16, 2)):
+        losses = dict(zip("ab", bare.losses(batch), strict=True))
+        for name in "ab":
+            (losses[name] / sizes[name][i]).backward(inputs=list(getattr(bare, name).parameters()), retain_graph=True)
+        for name in "ab":
+            if i in steps[name]:
+                if name == "a":
+                    nn.utils.clip_grad_norm_(bare.a.parameters(), 0.05)
+                optimizers[name].step()
+                optimizers[name].zero_grad()
+
+    assert same(weights(module), weights(bare))
+    assert runner.progress.optimizer_steps == {"a": 3, "b": 4}
+    assert runner.global_step == len(steps["a"] | steps["b"])
+
+
+@pytest.mark.parametrize(
+    ("own", "message"),
+    [
+        ({"accumulate_grad_batches": 0}, "accumulate_grad_batches of the optimizer 'a'"),
+        ({"gradient_clip_val": -1.0}, "gradient_clip_val of the optimizer 'a'"),
+        ({"gradient_clip_algorithm": "size"}, "'norm' or 'value'"),
+        ({"name": "b"}, "Two optimizers are named 'b'"),
+    ],
+)
+def test_settings_of_an_optimizer_that_make_no_sense_are_refused(own: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        trainer().fit(Joint(a=own), loader())
+
+
+def test_a_schedule_of_accumulation_holds_from_its_epochs_on() -> None:
+    module = Regression()
+    bare = copy.deepcopy(module)
+    runner = trainer(max_epochs=3, accumulate_grad_batches={1: 2, 2: 4})
+    runner.fit(module, loader(8, 2))
+
+    optimizer = bare.configure_optimizers()
+    for size in (1, 2, 4):
+        for i, batch in enumerate(loader(8, 2)):
+            (bare.loss(batch) / size).backward()
+            if (i + 1) % size == 0:
+                optimizer.step()
+                optimizer.zero_grad()
+
+    assert same(weights(module), weights(bare))
+    assert runner.global_step == 4 + 2 + 1 == runner.estimated_stepping_batches
+
+
+class Recurrent(LightningModule):
+    """A GRU over sequences of seven steps."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.rnn, self.out = nn.GRU(3, 4, batch_first=True), nn.Linear(4, 1)
+        self.lengths: list[int] = []
+
+    def step(self, x: torch.Tensor, y: torch.Tensor, hiddens: Any) -> tuple[torch.Tensor, Any]:
+        found, hiddens = self.rnn(x, hiddens)
+        return nn.functional.mse_loss(self.out(found), y), hiddens
+
+    def training_step(self, batch: Any, batch_idx: int, hiddens: Any) -> Any:
+        self.lengths.append(batch[0].shape[1])
+        loss, hiddens = self.step(*batch, hiddens)
+        return {"loss": loss, "hiddens": hiddens}
+
+    def configure_optimizers(self) -> Any:
+        return torch.optim.SGD(self.parameters(), lr=0.1)
+
+
+def sequences(length: int = 7) -> DataLoader[Any]:
+    generator = torch.Generator().manual_seed(0)
+    x, y = torch.randn(6, length, 3, generator=generator), torch.randn(6, length, 1, generator=generator)
+    return DataLoader(TensorDataset(x, y), batch_size=2)
+
+
+def test_truncated_backpropagation_through_time_equals_a_bare_loop() -> None:
+    module = Recurrent()
+    bare = copy.deepcopy(module)
+    runner = trainer(truncated_bptt_steps=3)
+    runner.fit(module, sequences())
+
+    optimizer = bare.configure_optimizers()
+    for x, y in sequences():
+        hiddens = None
+        for begin in (0, 3, 6):
+            loss, hiddens = bare.step(x[:, begin : begin + 3], y[:, begin : begin + 3], hiddens)
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            hiddens = hiddens.detach()
+
+    assert module.lengths == [3, 3, 1] * 3
+    assert same(weights(module), weights(bare))
+    assert (runner.global_step, runner.progress.optimizer_steps) == (3, {"optimizer_0": 9})
+
+
+def test_a_way_of_ones_own_to_cut_batches_is_used() -> None:
+    class Halves(Recurrent):
+        truncated_bptt_steps = 2
+
+        def tbptt_split_batch(self, batch: Any, split_size: int) -> list[Any]:
+            return [tuple(part[:, 1:] for part in batch), tuple(part[:, :split_size] for part in batch)]
+
+    module = Halves()
+    trainer().fit(module, sequences())
+    assert module.lengths == [6, 2] * 3
+
+
+def test_what_truncated_backpropagation_needs_is_said() -> None:
+    class NoState(Recurrent):
+        def training_step(self, batch: Any, batch_idx: int, hiddens: Any) -> Any:
+            return self.step(*batch, hiddens)[0]
+
+    with pytest.raises(TypeError, match=r"'hiddens'.*got Tensor"):
+        trainer(truncated_bptt_steps=2).fit(NoState(), sequences())
+    with pytest.raises(TypeError, match="training_step must take hiddens"):
+        trainer(truncated_bptt_steps=2).fit(Regression(), loader())
+    with pytest.raises(ValueError, match="accumulate_grad_batches"):
+        trainer(truncated_bptt_steps=2, accumulate_grad_batches=2).fit(Recurrent(), sequences())
 
 
 def test_the_parameters_of_other_optimizers_get_no_gradient_and_are_switched_on_again() -> None:

@@ -14,6 +14,7 @@ from lit_core.__about__ import __version__
 from lit_core.callbacks.base import Callback
 from lit_core.hooks import overrides
 from lit_core.hparams import plain
+from lit_core.loops.groups import cuts_a_group
 from lit_core.metric_state import metric_states, restore_metric_states
 from lit_core.module import LightningModule
 from lit_core.processes import in_process_zero
@@ -78,7 +79,7 @@ def _open_gradients(run: Run) -> dict[str, Any]:
     by_hand = not run.automatic_optimization or any(
         overrides(run.module, name, LightningModule) for name in ("optimizer_step", "optimizer_zero_grad")
     )
-    if not by_hand and run.progress.batch % run.config.accumulate_grad_batches == 0:
+    if not by_hand and not cuts_a_group(run.config, run.optimizers.configs, run.progress):
         return {}
     return {name: p.grad.clone() for name, p in run.module.named_parameters() if p.grad is not None}
 

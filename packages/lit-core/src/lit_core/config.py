@@ -33,10 +33,11 @@ class TrainerConfig:
     log_every_n_steps: int = 50
     enable_checkpointing: bool = True
     enable_progress_bar: bool = True
-    accumulate_grad_batches: int = 1
+    accumulate_grad_batches: int | dict[int, int] = 1
     gradient_clip_val: float | None = None
     gradient_clip_algorithm: str = "norm"
     automatic_optimization: bool | None = None
+    truncated_bptt_steps: int | None = None
     inference_mode: bool = True
     use_distributed_sampler: bool = True
     default_root_dir: Any = None
@@ -52,8 +53,9 @@ class TrainerConfig:
         for name in ("min_epochs", "min_steps"):
             self._whole(name, least=0)
         self._whole("num_sanity_val_steps", least=-1)
-        for name in ("log_every_n_steps", "accumulate_grad_batches", "num_nodes", "check_val_every_n_epoch"):
+        for name in ("log_every_n_steps", "num_nodes", "check_val_every_n_epoch", "truncated_bptt_steps"):
             self._whole(name, least=1)
+        self._accumulation()
         for name in ("limit_train_batches", "limit_val_batches", "limit_test_batches", "limit_predict_batches"):
             self._limit(name)
         self._interval()
@@ -82,6 +84,18 @@ class TrainerConfig:
             return
         if not isinstance(value, float) or not 0.0 <= value <= 1.0:
             raise ValueError(f"{name} is a number of batches (int >= 0) or a fraction in [0.0, 1.0], got {value!r}.")
+
+    def _accumulation(self) -> None:
+        value = self.accumulate_grad_batches
+        if not isinstance(value, dict):
+            self._whole("accumulate_grad_batches", least=1)
+            return
+        whole = all(type(number) is int for number in (*value, *value.values()))
+        if not value or not whole or min(value) < 0 or min(value.values()) < 1:
+            raise ValueError(
+                "accumulate_grad_batches is a whole number >= 1, or a dict from the epoch from which on it holds "
+                f"(>= 0) to such numbers ({{0: 8, 4: 1}}), got {value!r}."
+            )
 
     def _interval(self) -> None:
         value = self.val_check_interval
@@ -119,6 +133,14 @@ class TrainerConfig:
         if self.dev_batches:
             return self.dev_batches
         return math.inf if self.max_steps == -1 else self.max_steps
+
+    def accumulate_at(self, epoch: int) -> int:
+        """Batches that make one update in this epoch."""
+        value = self.accumulate_grad_batches
+        if not isinstance(value, dict):
+            return value
+        begun = [first for first in value if first <= epoch]
+        return value[max(begun)] if begun else 1
 
     def limit(self, stage: str) -> Limit:
         """The limit of batches of a stage (``"train"``, ``"val"``, ``"test"``, ``"predict"``)."""

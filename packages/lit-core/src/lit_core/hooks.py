@@ -90,6 +90,7 @@ HOOKS: dict[str, Hook] = {
         Hook("transfer_batch_to_device", ("batch", "device", "dataloader_idx"), _DATA),
         Hook("on_after_batch_transfer", ("batch", "dataloader_idx"), _DATA),
         # Steps and what becomes of their results
+        Hook("tbptt_split_batch", ("batch", "split_size")),
         Hook("training_step", ("batch", "batch_idx"), log=STEP),
         Hook("training_step_end", ("step_output",), log=STEP),
         Hook("training_epoch_end", ("outputs",), log=EPOCH),

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from lit_core.data.time import split_time
 from lit_core.hparams import HasHParams
 from lit_core.optimizers import LightningOptimizer, toggled
 
@@ -74,6 +75,9 @@ class LightningModule(nn.Module, HasHParams):
     strict_loading: bool = True
     """Whether a checkpoint must hold exactly the keys of this module's state dict."""
 
+    truncated_bptt_steps: int = 0
+    """Time steps after which a batch of sequences is cut, each part an update; 0 for whole batches."""
+
     _inspected: bool = False
 
     def __init__(self) -> None:
@@ -86,7 +90,9 @@ class LightningModule(nn.Module, HasHParams):
     def training_step(self, *args: Any, **kwargs: Any) -> Any:
         """Loss of one batch: a tensor, a dict with the key ``"loss"``, or None to skip the batch.
 
-        Called with ``(batch, batch_idx)``; with several automatic optimizers also ``optimizer_idx``.
+        Called with ``(batch, batch_idx)``. With several automatic optimizers either ``optimizer_idx`` is taken too and
+        the loss returned is that optimizer's, or a dict of all losses by optimizer name is returned. With
+        ``truncated_bptt_steps``, ``hiddens`` is taken, and returned beside ``"loss"``.
         """
         raise NotImplementedError
 
@@ -129,7 +135,8 @@ class LightningModule(nn.Module, HasHParams):
 
         Returns one of: an optimizer; a list of them; two lists (optimizers, schedulers); a dict with ``"optimizer"``
         and optionally ``"lr_scheduler"`` (a scheduler or a dict: ``scheduler``, ``interval`` ``"epoch"``/``"step"``,
-        ``frequency``, ``monitor``, ``strict``, ``name``), ``"frequency"`` and ``"name"``; a list of such dicts; or
+        ``frequency``, ``monitor``, ``strict``, ``name``), ``"frequency"``, ``"name"``, ``"accumulate_grad_batches"``,
+        ``"gradient_clip_val"`` and ``"gradient_clip_algorithm"`` (the Trainer's unless given); a list of such dicts; or
         None.
         """
         raise NotImplementedError
@@ -169,6 +176,10 @@ class LightningModule(nn.Module, HasHParams):
             scheduler.step()
         else:
             scheduler.step(metric)
+
+    def tbptt_split_batch(self, batch: Any, split_size: int) -> list[Any]:
+        """Cut a batch along time for ``truncated_bptt_steps``; by default all tensors along dimension 1."""
+        return split_time(batch, split_size)
 
     # Data, where there is no datamodule ---------------------------------------------------------------------------
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from torch.optim import Optimizer
@@ -12,7 +12,8 @@ from lit_accelerators import Precision
 
 Interval = Literal["epoch", "step"]
 
-_DICT_KEYS = {"optimizer", "lr_scheduler", "monitor", "frequency", "name"}
+_OWN_KEYS = {"accumulate_grad_batches", "gradient_clip_val", "gradient_clip_algorithm"}
+_DICT_KEYS = {"optimizer", "lr_scheduler", "monitor", "frequency", "name"} | _OWN_KEYS
 _SCHEDULER_KEYS = {"scheduler", "interval", "frequency", "monitor", "strict", "name", "reduce_on_plateau"}
 
 
@@ -62,13 +63,50 @@ class SchedulerConfig:
 
 
 @dataclass
+class OptimizerConfig:
+    """An optimizer and when it steps; None where the Trainer's setting holds."""
+
+    optimizer: Optimizer
+    name: str
+    frequency: int = 0
+    accumulate_grad_batches: int | None = None
+    gradient_clip_val: float | None = None
+    gradient_clip_algorithm: str | None = None
+
+    def __post_init__(self) -> None:
+        for name, least in (("frequency", 0), ("accumulate_grad_batches", 1)):
+            value = getattr(self, name)
+            if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < least):
+                raise ValueError(
+                    f"{name} of the optimizer {self.name!r} must be a whole number >= {least}, got {value!r}."
+                )
+        if self.gradient_clip_val is not None and not self.gradient_clip_val > 0:
+            raise ValueError(
+                f"gradient_clip_val of the optimizer {self.name!r} must be positive, got {self.gradient_clip_val!r}."
+            )
+        if self.gradient_clip_algorithm not in (None, "norm", "value"):
+            raise ValueError(
+                f"gradient_clip_algorithm of the optimizer {self.name!r} is 'norm' or 'value', "
+                f"got {self.gradient_clip_algorithm!r}."
+            )
+
+
+@dataclass
 class Optimizers:
     """What ``configure_optimizers`` gave, in one shape."""
 
-    optimizers: list[Optimizer]
-    names: list[str]
-    schedulers: list[SchedulerConfig]
-    frequencies: list[int]
+    configs: list[OptimizerConfig] = field(default_factory=list)
+    schedulers: list[SchedulerConfig] = field(default_factory=list)
+
+    @property
+    def optimizers(self) -> list[Optimizer]:
+        """The optimizers."""
+        return [config.optimizer for config in self.configs]
+
+    @property
+    def names(self) -> list[str]:
+        """Of the optimizers; all different."""
+        return [config.name for config in self.configs]
 
 
 def parse_optimizers(configured: Any) -> Optimizers:
@@ -79,7 +117,7 @@ def parse_optimizers(configured: Any) -> Optimizers:
         ValueError: for unknown keys and bad settings.
     """
     if configured is None:
-        return Optimizers([], [], [], [])
+        return Optimizers()
     if isinstance(configured, (Optimizer, dict)):
         configured = [configured]
     extra: Sequence[Any] = ()
@@ -90,7 +128,7 @@ def parse_optimizers(configured: Any) -> Optimizers:
             "configure_optimizers returns an optimizer, a list of them, two lists (optimizers, schedulers), a dict "
             f"with 'optimizer' or a list of such dicts; got {type(configured).__name__}."
         )
-    result = Optimizers([], [], [], [])
+    result = Optimizers()
     for index, item in enumerate(configured):
         _add(result, index, item)
     for item in extra:
@@ -115,9 +153,13 @@ def _add(result: Optimizers, index: int, item: Any) -> None:
             f"any of {sorted(_DICT_KEYS - {'optimizer'})}, got {type(item).__name__}"
             + (f" with {sorted(map(str, settings))}." if isinstance(item, dict) else ".")
         )
-    result.optimizers.append(settings["optimizer"])
-    result.names.append(str(settings.get("name", f"optimizer_{index}")))
-    result.frequencies.append(int(settings.get("frequency", 0)))
+    own = {key: settings[key] for key in _OWN_KEYS & set(settings)}
+    config = OptimizerConfig(
+        settings["optimizer"], str(settings.get("name", f"optimizer_{index}")), settings.get("frequency", 0), **own
+    )
+    if config.name in result.names:
+        raise ValueError(f"Two optimizers are named {config.name!r}: give each its own name.")
+    result.configs.append(config)
     if settings.get("lr_scheduler") is not None:
         result.schedulers.append(_scheduler(settings["lr_scheduler"], settings.get("monitor"), result.optimizers))
 

@@ -77,7 +77,7 @@ class Run:
     evaluated: list[PreparedLoader] = field(default_factory=list)
     """Loaders that this run validates, tests or predicts."""
 
-    optimizers: Optimizers = field(default_factory=lambda: Optimizers([], [], [], []))
+    optimizers: Optimizers = field(default_factory=Optimizers)
     wrapped: list[LightningOptimizer] = field(default_factory=list)
     epoch_outputs: list[Any] | None = None
     """What the training steps of this epoch returned; None where no ``training_epoch_end`` asks for it."""
@@ -174,14 +174,3 @@ class Run:
         if self._rng is not None:
             set_rng_state(self._rng)
             self._rng = None
-
-
-def detached(output: Any) -> Any:
-    """A step's output without its graph."""
-    if hasattr(output, "detach"):
-        return output.detach()
-    if isinstance(output, dict):
-        return {key: detached(value) for key, value in output.items()}
-    if isinstance(output, (list, tuple)) and type(output) in (list, tuple):
-        return type(output)(detached(value) for value in output)
-    return output

@@ -1,7 +1,6 @@
 """Trainer: runs a LightningModule on the hardware at hand."""
 
 import atexit
-import math
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from os import PathLike
@@ -27,6 +26,7 @@ from lit_core.lifecycle import Sources
 from lit_core.logging.collector import Collector
 from lit_core.logging.report import Report
 from lit_core.loops import evaluate, predict, train
+from lit_core.loops.groups import estimated_updates
 from lit_core.module import LightningModule
 from lit_core.optimizers import LightningOptimizer, SchedulerConfig
 from lit_core.processes import Outcome, bring_back, in_process_zero, take_over
@@ -69,10 +69,13 @@ class Trainer:
         log_every_n_steps: updates between rows of step values.
         enable_checkpointing: whether to save a checkpoint of the last epoch.
         enable_progress_bar: whether to show how far it has come.
-        accumulate_grad_batches: batches that make one update; a short last group is weighted by its real size.
+        accumulate_grad_batches: batches that make one update, or a dict from the epoch from which on it holds to such
+            numbers; a short last group is weighted by its real size.
         gradient_clip_val: bound of the gradients before an update.
         gradient_clip_algorithm: ``"norm"`` (total) or ``"value"`` (each element).
         automatic_optimization: False leaves backward and step to ``training_step`` (also an attribute of the module).
+        truncated_bptt_steps: time steps after which batches of sequences are cut, each part an update (also an
+            attribute of the module).
         inference_mode: evaluate under ``torch.inference_mode`` (True) or ``torch.no_grad``.
         use_distributed_sampler: own the order of plain DataLoaders: exact resume, and data dealt to processes.
         default_root_dir: folder or URL for everything written; the working folder by default.
@@ -114,10 +117,11 @@ class Trainer:
         log_every_n_steps: int = 50,
         enable_checkpointing: bool = True,
         enable_progress_bar: bool = True,
-        accumulate_grad_batches: int = 1,
+        accumulate_grad_batches: int | dict[int, int] = 1,
         gradient_clip_val: float | None = None,
         gradient_clip_algorithm: str = "norm",
         automatic_optimization: bool | None = None,
+        truncated_bptt_steps: int | None = None,
         inference_mode: bool = True,
         use_distributed_sampler: bool = True,
         default_root_dir: str | PathLike[str] | None = None,
@@ -453,9 +457,7 @@ class Trainer:
     @property
     def estimated_stepping_batches(self) -> float:
         """Updates that the whole training will make, for schedulers made in ``configure_optimizers``."""
-        config, batches = self._config, self.num_training_batches
-        per_epoch = batches if batches == math.inf else -(-batches // config.accumulate_grad_batches)
-        return min(per_epoch * config.last_epoch if per_epoch else 0, config.last_step)
+        return estimated_updates(self._config, self._running.optimizers.configs, self.num_training_batches)
 
     @property
     def is_last_batch(self) -> bool:

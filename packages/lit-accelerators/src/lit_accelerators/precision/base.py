@@ -23,6 +23,9 @@ class Precision(ABC):
     converts_batch: bool = False
     """Whether :meth:`convert_batch` changes anything; if not it is never called."""
 
+    plain: bool = False
+    """Whether :meth:`backward` is ``loss.backward()``, :meth:`optimizer_step` is ``optimizer.step()``, and no more."""
+
     @abstractmethod
     def convert_module(self, module: nn.Module) -> nn.Module:
         """Give the parameters and buffers their number format, in place; returns the module."""

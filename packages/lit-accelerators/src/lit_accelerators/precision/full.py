@@ -21,6 +21,7 @@ class FullPrecision(Precision):
     """
 
     name = "32-true"
+    plain = True
 
     def convert_module(self, module: nn.Module) -> nn.Module:
         """Return ``module`` as it is."""

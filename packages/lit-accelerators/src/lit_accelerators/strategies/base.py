@@ -49,6 +49,9 @@ class Strategy(ABC):
     name: str
     """The word that chooses it: ``"single_device"``, ``"ddp"``."""
 
+    plain: bool = False
+    """Whether ``loss.backward()`` and ``optimizer.step()`` are all there is to do: a loop may call them itself."""
+
     # Life ---------------------------------------------------------------------------------------------------------
 
     @abstractmethod

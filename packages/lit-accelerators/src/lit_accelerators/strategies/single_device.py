@@ -49,6 +49,7 @@ class SingleDeviceStrategy(Strategy):
     ) -> None:
         self.accelerator = CPUAccelerator() if accelerator is None else accelerator
         self.precision = FullPrecision() if precision is None else precision
+        self.plain = self.precision.plain
         self.environment = LocalEnvironment() if environment is None else environment
         if self.environment.world_size != 1:
             raise ValueError(

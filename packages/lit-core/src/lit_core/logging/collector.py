@@ -53,8 +53,10 @@ class Collector:
         before, self._hook = self._hook, hook
         return before
 
-    def begin_batch(self, batch: Any, size: int | None, dataloader: int | None = None) -> None:
+    def begin_batch(self, batch: Any, size: int | None, dataloader: int | None = None, hook: str | None = None) -> None:
         """Values logged from now on belong to this batch; ``size`` where the order tells it."""
+        if hook is not None:
+            self._hook = hook
         self._batch = batch
         self._batch_size = size
         self._dataloader = dataloader

@@ -53,6 +53,7 @@ class Entry:
         "_total",
         "_values",
         "_weight",
+        "adds",
         "fresh",
         "gathers",
         "key",
@@ -69,6 +70,7 @@ class Entry:
         self.options = options
         self.gathers = options.on_epoch
         self.weighted = options.on_epoch and options.reduce_fx == "mean"
+        self.adds = options.reduce_fx in ("mean", "sum")
         self.latest: Tensor | float | None = None
         self.fresh = False
         self.metric: MetricLike | None = None
@@ -109,12 +111,21 @@ class Entry:
             self._weight += other.weight
 
     def add(self, value: Any, weight: float) -> None:
-        """Append a value; a tensor stays on its device, detached from its graph and from the caller's buffer."""
+        """Append a value; a tensor on an accelerator stays there, detached from its graph and the caller's buffer."""
+        if isinstance(value, Tensor):
+            if value.ndim:
+                value = self._scalar(value)
+            if value.is_cpu:  # in host memory already: reading it waits for nobody, and costs less than a copy
+                value = value.item()
+        elif not isinstance(value, (int, float)):
+            value = self._number(value)
         if not isinstance(value, Tensor):
-            self._add_number(value if isinstance(value, (int, float)) else self._number(value), weight)
+            self.latest = value
+            self.fresh = self.logged = True
+            if self.gathers:
+                self._join(value * weight if self.weighted else value)
+                self._weight += weight
             return
-        if value.ndim:
-            value = self._scalar(value)
         # A copy: `loss += penalty` after the call changes a loss in place, graph or not.
         self.latest = value = value.detach().clone()
         self.fresh = self.logged = True
@@ -125,13 +136,6 @@ class Entry:
             self._values.append(value)
             if len(self._values) == _FOLD_AT:
                 self._fold()
-
-    def _add_number(self, value: float, weight: float) -> None:
-        self.latest = value
-        self.fresh = self.logged = True
-        if self.gathers:
-            self._join(value * weight if self.weighted else value)
-            self._weight += weight
 
     def _scalar(self, value: Tensor) -> Tensor:
         if value.numel() != 1:
@@ -167,7 +171,7 @@ class Entry:
     def _join(self, part: Tensor | float) -> None:
         if self._total is None:
             self._total = part
-        elif self.options.reduce_fx in ("mean", "sum"):
+        elif self.adds:
             self._total = self._total + part
         else:
             self._total = combine(self.options.reduce_fx, self._total, part)

@@ -6,10 +6,12 @@ import torch
 
 from lit_accelerators import mix_seed
 from lit_core.data.loaders import PreparedLoader
+from lit_core.data.tree import detached
 from lit_core.loops import evaluate
-from lit_core.loops.optimization import Optimization, make_optimization
+from lit_core.loops.automatic import make_optimization
+from lit_core.loops.optimization import Optimization
 from lit_core.loops.schedulers import step_schedulers
-from lit_core.run import Run, detached
+from lit_core.run import Run
 
 
 def run(run: Run) -> None:
@@ -108,7 +110,7 @@ def _batch(run: Run, loader: PreparedLoader, optimize: Optimization, batch: Any,
         size, weight, together = loader.batch_size, 1.0, loader.global_batch_size
     else:
         size, weight, together = loader.tail(batch_idx)
-    run.collector.begin_batch(batch, size)
+    run.collector.begin_batch(batch, size, None, "training_step")
     if hooks.calls["on_train_batch_start"] is not None and -1 in hooks.start("on_train_batch_start", batch, batch_idx):
         return True
 
@@ -165,7 +167,7 @@ def _validate(run: Run) -> None:
 def _end_epoch(run: Run, whole: bool) -> None:
     """Close the epoch; one that was cut short stays open for a resume, after its last batch."""
     progress, hooks, module = run.progress, run.hooks, run.module
-    run.collector.begin_batch(None, None)
+    run.collector.begin_batch(None, None, None, "")
     if run.epoch_outputs is not None:
         run.collector.enter("training_epoch_end")
         module.training_epoch_end(run.epoch_outputs)
