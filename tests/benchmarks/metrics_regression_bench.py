@@ -1,4 +1,4 @@
-"""What regression metrics cost, as ratios to hand-written torch; run `python tests/benchmarks/metrics_regression_bench.py`.
+"""What regression metrics cost, as ratios to hand-written torch; `python tests/benchmarks/metrics_regression_bench.py`.
 
 `--check` makes a broken bound an error. The hand-written Pearson keeps the sums that a stable one needs: counts, means
 and centred sums, merged batch by batch.

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 import lit_metrics as lm
+from lit_metrics._state import Merge
 from lit_metrics.testing import check_metric
 
 
@@ -307,6 +308,57 @@ def test_callable_and_none_reductions_make_forward_update_twice() -> None:
     seen.update(1.0)
     with pytest.raises(RuntimeError, match="no rule to merge"):
         seen.merge_state(seen.clone())
+
+
+def _product(mine: Tensor, other: Tensor) -> Tensor:
+    return mine * other
+
+
+class Product(lm.Metric):
+    """A monoid that no named reduction is: products, of a shape that the first batch tells."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.add_state("value", torch.zeros(0, dtype=torch.float64), Merge(_product), persistent=True)
+        self.updates = 0
+
+    def update(self, x: Tensor) -> None:
+        self.updates += 1
+        self.accumulate({"value": x.double().prod(0)})
+
+    def compute(self) -> Tensor:
+        return self.value if self.value.shape != (0,) else torch.tensor(torch.nan)
+
+
+def test_a_merge_needs_one_update_in_forward_and_merges_in_every_way() -> None:
+    data = 1 + torch.arange(12.0, dtype=torch.float64).view(6, 2) / 10
+    metric, other, empty = Product(), Product(), Product()
+    assert torch.equal(metric(data[:2]), data[:2].prod(0))
+    assert torch.equal(metric(data[2:3]), data[2])
+    assert metric.updates == 2
+    other.update(data[3:])
+    metric.merge_state(other)
+    metric.merge_state(empty)
+    empty.merge_state(metric)
+    twin = pickle.loads(pickle.dumps(empty))
+    for one in (metric, empty, twin):
+        torch.testing.assert_close(one.compute(), data.prod(0))
+        assert one.update_count == 3
+    with pytest.raises(RuntimeError, match="cannot merge states of shape"):
+        metric.update(data[:, 0])
+    torch.testing.assert_close(metric.compute(), data.prod(0))
+
+
+@pytest.mark.parametrize("values", [[2.0, 3.0, None], [None, 5.0], [None, None]])
+def test_a_merge_folds_the_states_of_all_processes_and_skips_those_without_data(values: list[float | None]) -> None:
+    def gather(tensor: Tensor, group: Any = None) -> list[Tensor]:
+        return [torch.zeros(0) if v is None else torch.tensor(v, dtype=torch.float64) for v in values]
+
+    metric = Product(dist_sync_fn=gather, distributed_available_fn=lambda: True)
+    metric.sync()
+    known = torch.tensor([v for v in values if v is not None], dtype=torch.float64)
+    expected = known.prod() if len(known) else torch.zeros(0)
+    assert torch.equal(metric.value.double(), expected.double())
 
 
 def test_merging_into_an_empty_metric_copies_whatever_the_rule_and_keeps_the_count() -> None:

@@ -183,9 +183,9 @@ def _reduce_lists(reduce: Reduction, received: list[list[Tensor]], local: list[T
 
 def _reduce_tensors(reduce: Reduction, parts: list[Tensor], counts: list[int]) -> Tensor:
     # Shape (0,) is a process that has not learnt its shape yet: the identity of every reduction but None.
-    known = [(part, count) for part, count in zip(parts, counts, strict=False) if part.shape != (0,)]
+    known = [i for i, part in enumerate(parts) if part.shape != (0,)]
     if reduce is not None and known:
-        parts, counts = [part for part, _ in known], [count for _, count in known]
+        parts, counts = [parts[i] for i in known], [counts[i] for i in known] if counts else counts
     if len({part.shape for part in parts}) > 1 and reduce != "cat":
         raise RuntimeError(f"the processes hold one state in different shapes: {[tuple(part.shape) for part in parts]}")
     if reduce == "cat":

@@ -24,7 +24,9 @@ if TYPE_CHECKING:
 
 def pearson_value(moments: Tensor) -> Tensor:
     """Returns Pearson's correlation from moments; nan if either side is constant."""
-    return (moments[PRODUCT_TP] / moments[SQUARES_T].sqrt() / moments[SQUARES_P].sqrt()).clamp(-1, 1)
+    # The ratio is exact where both sides spread alike, and cannot overflow as the product would.
+    size = moments[SQUARES_T] * (moments[SQUARES_P] / moments[SQUARES_T]).sqrt()
+    return (moments[PRODUCT_TP] / size).clamp(-1, 1)
 
 
 def concordance_value(moments: Tensor) -> Tensor:

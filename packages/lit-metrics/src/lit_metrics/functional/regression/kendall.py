@@ -106,7 +106,7 @@ def tau(counts: PairCounts, variant: Variant) -> float:
         pairs = counts.size * (counts.size - 1) / 2
         return counts.concordance / pairs if pairs > 0 else math.nan
     if variant == "b":
-        return counts.concordance / math.sqrt(untied_x) / math.sqrt(untied_y)
+        return counts.concordance / math.sqrt(untied_x * untied_y)
     classes = min(counts.ties_x.numel(), counts.ties_y.numel())
     return 2 * counts.concordance / (counts.size**2 * (classes - 1) / classes)
 
