@@ -17,7 +17,7 @@ DataRange: TypeAlias = float | tuple[float, float]
 
 REDUCTIONS = ("elementwise_mean", "mean", "sum", "none", None)
 
-BLOCK = 32
+BLOCK = 64
 
 
 def as_image(value: Any, name: str, dims: tuple[int, ...] = (4,)) -> Tensor:
@@ -103,21 +103,27 @@ def window_means(images: Tensor, windows: Sequence[Tensor]) -> Tensor:
     if any(n < k for n, k in zip(images.shape[-len(sizes) :], sizes, strict=True)):
         raise ValueError(f"images of size {tuple(images.shape[-len(sizes) :])} are smaller than the window {sizes}")
     for i, window in enumerate(windows):
-        axis = i - len(windows)
-        images = _along_last(images.movedim(axis, -1), window).movedim(-1, axis)
+        images = _means_along(images, window, images.ndim - len(windows) + i)
     return images
 
 
-def _along_last(images: Tensor, window: Tensor) -> Tensor:
-    """Correlates the last dimension, block by block as one matrix product: faster than convolution in float64."""
-    size, places = len(window), images.shape[-1] - len(window) + 1
-    if size == 1:
-        return images * window
-    blocks = -(-places // BLOCK)
-    images = torch.nn.functional.pad(images, (0, blocks * BLOCK - places))
-    shift = torch.arange(BLOCK + size - 1, device=images.device)[:, None] - torch.arange(BLOCK, device=images.device)
-    band = torch.where((shift >= 0) & (shift < size), window[shift.clamp(0, size - 1)], 0.0)
-    return (images.unfold(-1, BLOCK + size - 1, BLOCK) @ band).flatten(-2)[..., :places]
+def _means_along(images: Tensor, window: Tensor, axis: int) -> Tensor:
+    """Correlates one dimension by matrix products, a block of places each: faster than convolution in float64."""
+    size, places = len(window), images.shape[axis] - len(window) + 1
+    step = torch.arange(BLOCK + size - 1, device=images.device)[:, None] - torch.arange(BLOCK, device=images.device)
+    band = torch.where((step >= 0) & (step < size), window[step.clamp(0, size - 1)], 0.0)
+    starts = range(0, places, BLOCK)
+    counts = [min(BLOCK, places - start) for start in starts]
+    if axis == images.ndim - 1:
+        blocks = [
+            images[..., i : i + n + size - 1] @ band[: n + size - 1, :n] for i, n in zip(starts, counts, strict=True)
+        ]
+        return torch.cat(blocks, -1)
+    rows = images.flatten(axis + 1)
+    blocks = [
+        band.T[:n, : n + size - 1] @ rows[..., i : i + n + size - 1, :] for i, n in zip(starts, counts, strict=True)
+    ]
+    return torch.cat(blocks, -2).unflatten(-1, images.shape[axis + 1 :])
 
 
 def mirrored(images: Tensor, before: int, after: int, dims: Sequence[int] = (-2, -1)) -> Tensor:

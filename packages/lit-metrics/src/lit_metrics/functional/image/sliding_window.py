@@ -119,24 +119,30 @@ def scc_scores(preds: Any, target: Any, hp_filter: Any = None, window_size: int 
     kernel = as_tensor(HIGH_PASS if hp_filter is None else hp_filter, "hp_filter").double().to(preds.device)
     if kernel.ndim != 2:
         raise ValueError(f"hp_filter must have two dimensions, got shape {tuple(kernel.shape)}")
-    a, b = _filtered(preds, kernel), _filtered(target, kernel)
+    a, b = (_correlated(images, kernel.flip(0, 1)) for images in (preds, target))
     before = window_size // 2
     margins = [before, window_size - 1 - before] * 2
     window = uniform_window(window_size, preds.device)
     stacked = torch.nn.functional.pad(torch.stack([a, b, a * a, b * b, a * b]), margins)
     mean_a, mean_b, square_a, square_b, product = window_means(stacked, [window, window]).unbind()
     var_a, var_b = square_a - mean_a.square(), square_b - mean_b.square()
-    flat = (var_a <= FLAT * square_a) | (var_b <= FLAT * square_b)
+    flat_a, flat_b = var_a <= FLAT * square_a, var_b <= FLAT * square_b
+    flat = flat_a | flat_b
     scale = torch.where(flat, 1.0, var_a * var_b).sqrt()
-    return torch.where(flat, 0.0, (product - mean_a * mean_b) / scale).mean((1, 2, 3))
+    correlations = torch.where(flat, 0.0, (product - mean_a * mean_b) / scale)
+    return correlations.sum((1, 2, 3)) / (~(flat_a & flat_b)).sum((1, 2, 3))
 
 
-def _filtered(images: Tensor, kernel: Tensor) -> Tensor:
+def _correlated(images: Tensor, kernel: Tensor) -> Tensor:
     height, width = kernel.shape
     padded = mirrored(images, height // 2, height - 1 - height // 2, dims=[-2])
     padded = mirrored(padded, width // 2, width - 1 - width // 2, dims=[-1])
-    flat = padded.flatten(0, 1)[:, None]
-    return torch.nn.functional.conv2d(flat, kernel[None, None]).reshape(images.shape)
+    rows, columns = images.shape[2:]
+    result = torch.zeros_like(images)
+    for i in range(height):
+        for j in range(width):
+            result = result + kernel[i, j] * padded[..., i : i + rows, j : j + columns]
+    return result
 
 
 def spatial_correlation_coefficient(
@@ -145,17 +151,18 @@ def spatial_correlation_coefficient(
     """Spatial correlation coefficient: the mean local correlation of the images' high frequencies.
 
     Both images pass a high-pass filter (mirrored edges); in a square window around every pixel, with zeros beyond the
-    edges, the two results are correlated. A window in which one of them is constant counts as 0.
+    edges, the two results are correlated. A window in which one of them is constant counts as 0; one in which both are
+    is left out.
 
     Args:
         preds: `(N, C, H, W)`.
         target: The same shape.
-        hp_filter: `(height, width)` filter; `None` is 8 in the middle of eight -1.
+        hp_filter: `(height, width)` filter that the images are convolved with; `None` is 8 in the middle of eight -1.
         window_size: Side of the window in pixels.
         reduction: `"mean"` over images, or `"none"`.
 
     Returns:
-        Float64 in [-1, 1]; `(N,)` for `"none"`.
+        Float64 in [-1, 1]; nan if both images are constant; `(N,)` for `"none"`.
 
     Raises:
         ValueError: If the shapes differ, or the images are smaller than the window.
@@ -168,5 +175,6 @@ def spatial_correlation_coefficient(
         1.0
 
     Source: Zhou, Civco and Silander, A wavelet transform method to merge Landsat TM and SPOT panchromatic data, 1998.
+    torchmetrics counts windows in which both images are constant as 0.
     """
     return reduce_scores(scc_scores(preds, target, hp_filter, window_size), reduction)
