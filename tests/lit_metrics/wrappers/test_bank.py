@@ -5,6 +5,7 @@ from __future__ import annotations
 import pickle
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -236,3 +237,26 @@ def test_what_updates_only_noted_is_reported_through_the_bank() -> None:
     metric.merge_state({**metric.metric_state, "slot_nans": torch.tensor([2, 0, 0])})
     with pytest.raises(ValueError, match="2 values were NaN"):
         metric.compute()
+
+
+@pytest.mark.parametrize("num_outputs", [1, 2])
+def test_correlations_by_group_and_in_a_window_are_those_of_their_samples(num_outputs: int) -> None:
+    rng = np.random.default_rng(0)
+    shape = (60,) if num_outputs == 1 else (60, num_outputs)
+    preds = rng.normal(size=shape) + 1e4
+    target, ids = preds + rng.normal(size=shape), rng.integers(0, 4, 60)
+    grouped = lm.ByGroup(lm.PearsonCorrCoef(num_outputs), 5)
+    window = lm.Running(lm.PearsonCorrCoef(num_outputs), 2)
+    for part in (slice(0, 30), slice(30, 33), slice(33, 60)):  # groups are absent from the small part
+        grouped.update(preds[part], target[part], group=ids[part])
+        window.update(preds[part], target[part])
+
+    def correlation(chosen: Any) -> Any:
+        columns = zip(preds[chosen].reshape(-1, num_outputs).T, target[chosen].reshape(-1, num_outputs).T, strict=True)
+        return np.squeeze([np.corrcoef(a, b)[0, 1] for a, b in columns])
+
+    expected = torch.as_tensor(np.stack([correlation(ids == k) for k in range(4)]))
+    values = grouped.compute()
+    torch.testing.assert_close(values[:4], expected, rtol=1e-9, atol=0)
+    assert values[4].isnan().all()
+    torch.testing.assert_close(window.compute(), torch.as_tensor(correlation(slice(30, 60))), rtol=1e-9, atol=0)

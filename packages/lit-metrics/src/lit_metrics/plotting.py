@@ -66,7 +66,7 @@ def plot(
     try:
         from matplotlib import pyplot as plt
     except ImportError as error:
-        raise ImportError("plot needs matplotlib; install the extra: pip install 'lit-metrics[plot]'") from error
+        raise ImportError("plot needs matplotlib, which comes with the extra lit-metrics[plot]") from error
     value = metric_or_value
     if isinstance(value, (Metric, MetricCollection)):
         name = type(value).__name__

@@ -67,8 +67,12 @@ class StateBank(Metric):
         """The metric whose states are held; empty itself."""
         return self._held[0]
 
+    def check_inputs(self) -> None:
+        """Raises for what the update of the bank itself only noted."""
+
     def check_state(self) -> None:
-        """Raises for what the metric's updates only noted."""
+        """Raises for what updates only noted."""
+        self.check_inputs()
         total = self.total()
         if total.count:
             probe = self.metric.clone()
@@ -82,7 +86,7 @@ class StateBank(Metric):
         if not pairs:
             return
         index = torch.tensor([k for _, k in pairs], device=self.device)
-        for name, spec in self.metric.specs.items():
+        for name, spec in self._states():
             if is_list(spec):
                 for batch, k in pairs:
                     for entry in entries(batch.values[name]):
@@ -97,7 +101,7 @@ class StateBank(Metric):
 
     def set_slot(self, k: int, batch: State) -> None:
         """Replaces what a slot holds by a state made by `metric.batch_state`; only in an update that is not pure."""
-        for name, spec in self.metric.specs.items():
+        for name, spec in self._states():
             if is_list(spec):
                 setattr(self, f"slot_{name}_{k}", list(entries(batch.values[name])))
                 continue
@@ -114,20 +118,20 @@ class StateBank(Metric):
         """Returns what a slot holds, as a state of the metric."""
         count = int(self.updates[k])
         values: dict[str, StateValue] = {}
-        for name, spec in self.metric.specs.items():
+        for name, spec in self._states():
             if is_list(spec):
                 values[name] = _as_declared(spec, getattr(self, f"slot_{name}_{k}"))
                 continue
             held = getattr(self, f"slot_{name}")
-            empty = held.shape == (0,) or not count
+            empty = held.shape == (0,) or (spec.reduce == "mean" and not count)
             values[name] = spec.fresh() if empty else held[k] / count if spec.reduce == "mean" else held[k].clone()
         return State(values, count)
 
     def total(self) -> State:
         """Returns all slots merged, as a state of the metric."""
-        count = int(self.updates.sum()) if self.updates.device.type != "meta" else 0
+        count = int(self.updates.sum()) if self.device.type != "meta" else 0
         values: dict[str, StateValue] = {}
-        for name, spec in self.metric.specs.items():
+        for name, spec in self._states():
             if is_list(spec):
                 lists = [getattr(self, f"slot_{name}_{k}") for k in range(self.size)]
                 values[name] = _as_declared(spec, [entry for held in lists for entry in held])
@@ -144,6 +148,10 @@ class StateBank(Metric):
     def extra_repr(self) -> str:
         """Shows the metric, which is no submodule."""
         return f"{self.metric}, {self.size}"
+
+    def _states(self) -> list[tuple[str, StateSpec]]:
+        specs = self.metric.specs
+        return list(specs.items())
 
     def _empty_slots(self, name: str, spec: StateSpec, like: Tensor) -> Tensor:
         """Returns the identity in all slots, for rows like the given one."""

@@ -103,9 +103,8 @@ class ByGroup(StateBank):
         self.accumulate_slots(batches, range(self.size))
         self.accumulate({"strays": ((ids < 0) | (ids >= self.size)).sum()})
 
-    def check_state(self) -> None:
+    def check_inputs(self) -> None:
         """Raises for groups out of range that an accelerator counted."""
-        super().check_state()
         if self.device.type != "meta" and int(self.strays):
             raise ValueError(f"{int(self.strays)} samples were of a group outside of 0 to {self.size - 1}")
 
