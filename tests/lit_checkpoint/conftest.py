@@ -50,7 +50,7 @@ class FaultyOS:
     With ``dead`` every later call fails too, so that no cleaning up happens: what a killed process leaves behind.
     """
 
-    TOUCHES = frozenset({"open", "write", "fsync", "replace", "unlink", "close", "makedirs"})
+    TOUCHES = frozenset({"open", "write", "fsync", "replace", "unlink", "close", "makedirs", "scandir", "rmdir"})
 
     def __init__(self, fail_at: int, *, dead: bool = False, code: int = errno.EIO) -> None:
         self.fail_at = fail_at

@@ -2,7 +2,6 @@ import json
 import math
 import shutil
 import threading
-import warnings
 from contextlib import suppress
 from pathlib import Path
 
@@ -277,35 +276,3 @@ def test_memory_url():
     run(manager, [0.5, 0.2, 0.4])
     assert load(resolve_checkpoint(url, "best")) == {"step": 1}
     assert load(CheckpointManager(url, monitor="loss").last_path) == {"step": 2}
-
-
-@pytest.mark.parametrize("dead", [False, True], ids=["error", "death"])
-def test_fault_at_any_call_of_a_save_leaves_a_folder_that_works(
-    tmp_path, faulty_os, killed, make_state, assert_state, monkeypatch, dead
-):
-    met = 0
-    for fail_at in range(1, 200):
-        folder = tmp_path / str(fail_at)
-        manager = CheckpointManager(folder, monitor="loss", save_top_k=2)
-        for step, loss in enumerate([0.5, 0.4, 0.6]):
-            manager.save(make_state(step), step=step, metrics={"loss": loss})
-        fake = faulty_os(fail_at, dead=dead)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # what cannot be removed is said
-            with suppress(OSError, killed):
-                manager.save(make_state(3, size=30_000), step=3, metrics={"loss": 0.3})
-        monkeypatch.undo()
-        if not fake.failed:
-            break
-        met += 1
-        # A new process finds a best and a last that are whole and goes on.
-        for which in ("best", "last"):
-            found = load(resolve_checkpoint(folder, which))
-            assert_state(found, found["global_step"])
-        again = CheckpointManager(folder, monitor="loss", save_top_k=2)
-        assert again.best_score in {0.4, 0.3}
-        again.save(make_state(4), step=4, metrics={"loss": 0.2})
-        assert again.best_score == 0.2
-        assert len(names(folder)) <= 3
-        assert not [path for path in folder.iterdir() if path.name.endswith(".partial")]
-    assert met > 30

@@ -101,6 +101,8 @@ def read_pointer(storage: Storage, folder: str, which: str) -> str | None:
         name = storage.read_text(join(folder, which)).strip()
     except FileNotFoundError:
         return None
+    except UnicodeDecodeError as error:
+        raise CheckpointCorruptError(f"{join(folder, which)}: no text, so no name of a file: {error}.") from None
     if not _is_file_name(name):
         raise CheckpointCorruptError(f"{join(folder, which)}: {name!r} is not the name of a file in the same folder.")
     return name

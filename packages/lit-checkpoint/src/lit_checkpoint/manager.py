@@ -216,7 +216,7 @@ class CheckpointManager:
             return
         known = self._files()
         new = [entry for entry in index.checkpoints if entry.file not in known]
-        unfinished = {entry.file for entry in new if not entry.size and self._is_unfinished(entry)}
+        unfinished = {entry.file for entry in new if self._is_unfinished(entry)}
         self._unfinished += [self._path(name) for name in unfinished]
         self._entries = sorted(
             [*self._entries, *(entry for entry in new if entry.file not in unfinished)], key=lambda entry: entry.time
@@ -225,9 +225,13 @@ class CheckpointManager:
             self._last = index.last
 
     def _is_unfinished(self, entry: Entry) -> bool:
-        """Whether it is a folder whose save was cut off; a file is there only if it is complete."""
+        """Whether it is a folder whose save or removal was cut off; a file is there only if it is complete."""
         path = self._path(entry.file)
-        return self._storage.is_folder(path) and not self._storage.exists(join(path, COMMIT))
+        return (
+            not isinstance(self._io, FileCheckpointIO)
+            and self._storage.is_folder(path)
+            and not self._storage.exists(join(path, COMMIT))
+        )
 
     def _is_wanted(self, score: float | None, step: int | None) -> bool:
         milestone = step is not None and self._is_milestone(step)

@@ -209,6 +209,7 @@ class Shards:
         self._stack = ExitStack()
         self.where = folder
         self.metadata = _read_metadata(storage, join(folder, COMMIT))
+        self._places: dict[MetadataIndex, Any] = self.metadata.storage_data
 
     def __enter__(self) -> "Shards":
         return self
@@ -225,7 +226,7 @@ class Shards:
 
     def value(self, key: str, index: MetadataIndex | None = None) -> Any:
         """What one part holds, verified."""
-        info = self.metadata.storage_data.get(index or MetadataIndex(key))
+        info = self._places.get(index or MetadataIndex(key))
         if info is None:
             raise CheckpointCorruptError(f"{self.where}: {key!r} is missing.")
         where = f"{join(self.where, info.relative_path)}, part {key!r}"
@@ -235,7 +236,7 @@ class Shards:
     def verify(self) -> None:
         """Compare all sums."""
         by_file: dict[str, list[Any]] = {}
-        for info in self.metadata.storage_data.values():
+        for info in self._places.values():
             by_file.setdefault(info.relative_path, []).append(info)
         for name, infos in by_file.items():
             _verify_parts(self._file(name), join(self.where, name), infos)

@@ -190,9 +190,12 @@ class LocalStorage(Storage):
             os.unlink(path)  # noqa: PTH108
 
     def remove_empty(self, folder: str) -> None:
-        """As the system's ``rmdir``."""
-        with suppress(OSError):
+        """As the system's ``rmdir``, whose other errors are raised."""
+        try:
             os.rmdir(folder)  # noqa: PTH106
+        except OSError as error:
+            if error.errno not in {errno.ENOTEMPTY, errno.EEXIST, errno.ENOENT, errno.ENOTDIR}:
+                raise
 
     def remove_litter(self, folder: str) -> None:
         """A live writer holds a lock on its file; what can be locked belongs to nobody."""
