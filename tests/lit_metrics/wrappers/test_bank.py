@@ -147,6 +147,8 @@ def test_a_device_that_must_not_be_waited_for_weighs_the_batch_and_reports_stray
     metric.update(preds, target, group=ids)
     expected = torch.stack([(preds - target)[ids == k].double().square().mean() for k in range(3)])
     torch.testing.assert_close(metric.compute(), expected, rtol=1e-6, atol=0)
+    metric.update(preds, target + 9, torch.zeros(20), group=ids)
+    torch.testing.assert_close(metric.compute(), expected, rtol=1e-6, atol=0)
     metric.update(preds, target, group=ids + 1)
     with pytest.raises(ValueError, match="outside of 0 to 2"):
         metric.compute()

@@ -82,10 +82,12 @@ def test_a_pickled_metric_draws_what_the_first_one_would_have_drawn() -> None:
 
 
 def test_weights_of_the_user_count_in_every_replica() -> None:
-    metric = lm.BootStrapper(lm.MeanSquaredError(), 50, seed=0)
-    preds = torch.cat([torch.zeros(100), torch.ones(100)])
-    metric.update(preds, torch.zeros(200), sample_weight=[3.0] * 100 + [1.0] * 100)
-    assert float(metric.compute()["mean"]) == pytest.approx(0.25, abs=0.02)
+    preds, weight = torch.cat([torch.zeros(100), torch.ones(100)]), [3.0] * 100 + [1.0] * 100
+    named, placed = (lm.BootStrapper(lm.MeanSquaredError(), 50, seed=0) for _ in range(2))
+    named.update(preds, torch.zeros(200), sample_weight=weight)
+    placed.update(preds, torch.zeros(200), weight)
+    assert float(named.compute()["mean"]) == pytest.approx(0.25, abs=0.02)
+    assert named.compute() == placed.compute()
 
 
 def test_replicas_without_a_value_are_left_out() -> None:

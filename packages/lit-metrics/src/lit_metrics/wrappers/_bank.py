@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from abc import abstractmethod
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +16,7 @@ from lit_metrics.metric import Metric
 from lit_metrics.wrappers.classwise import require_metric
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
 
 class StateBank(Metric):
@@ -248,6 +249,21 @@ def take(value: Any, index: Tensor, num: int) -> Any:
     if isinstance(value, np.ndarray):
         return value[index.numpy()] if value.ndim and len(value) == num else value
     return [value[i] for i in index.tolist()] if isinstance(value, (list, tuple)) and len(value) == num else value
+
+
+def weight_place(metric: Metric) -> int | None:
+    """Returns the place of `sample_weight` among the arguments of a metric's update, `None` if it takes none."""
+    names = list(inspect.signature(metric.update).parameters)
+    return names.index("sample_weight") if "sample_weight" in names else None
+
+
+def without_weight(
+    args: tuple[Any, ...], kwargs: Mapping[str, Any], place: int
+) -> tuple[tuple[Any, ...], dict[str, Any], Any]:
+    """Returns the arguments of an update without the sample weight, and the weight, if there is one."""
+    if len(args) > place:
+        return args[:place], dict(kwargs), args[place]
+    return args, {name: value for name, value in kwargs.items() if name != "sample_weight"}, kwargs.get("sample_weight")
 
 
 def times_weight(weight: Any, factor: Tensor) -> Tensor:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import inspect
 from typing import TYPE_CHECKING, Any, Literal
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from lit_metrics._inputs import as_tensor
-from lit_metrics.wrappers._bank import StateBank, num_samples, take, times_weight
+from lit_metrics.wrappers._bank import StateBank, num_samples, take, times_weight, weight_place, without_weight
 from lit_metrics.wrappers.multioutput import require_positive
 
 if TYPE_CHECKING:
@@ -84,7 +84,7 @@ class BootStrapper(StateBank):
                 raise ValueError(f"quantile must be in [0, 1], got {quantile}")
         self._shows = {"mean": mean, "std": std, "raw": raw}
         self.sampling_strategy = sampling_strategy
-        self._weighs = "sample_weight" in inspect.signature(base_metric.update).parameters
+        self._weight_place = weight_place(base_metric)
         self._seed = int(torch.randint(2**31, ())) if seed is None else seed
 
     def update(self, *args: Any, **kwargs: Any) -> None:
@@ -92,8 +92,8 @@ class BootStrapper(StateBank):
         kwargs = self.metric.filter_kwargs(kwargs)
         num = num_samples([*args, *kwargs.values()])
         counts = self._draw(num)
-        if self._weighs:
-            weight = kwargs.pop("sample_weight", None)
+        if self._weight_place is not None:
+            args, kwargs, weight = without_weight(args, kwargs, self._weight_place)
             device = next((value.device for value in args if isinstance(value, Tensor)), None)
             batches = [
                 self.metric.batch_state(*args, **kwargs, sample_weight=times_weight(weight, row))
@@ -101,8 +101,8 @@ class BootStrapper(StateBank):
             ]
         else:
             batches = []
-            for row in counts:
-                index = torch.arange(num).repeat_interleave(row)
+            for row in counts.numpy():
+                index = torch.from_numpy(np.repeat(np.arange(num), row))
                 inputs = [take(value, index, num) for value in args]
                 named = {name: take(value, index, num) for name, value in kwargs.items()}
                 batches.append(self.metric.batch_state(*inputs, **named))

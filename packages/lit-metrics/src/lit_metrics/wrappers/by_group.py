@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import inspect
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
 from lit_metrics._inputs import as_tensor, checks_are_free
-from lit_metrics.wrappers._bank import StateBank, num_samples, take, times_weight
+from lit_metrics.wrappers._bank import StateBank, num_samples, take, times_weight, weight_place, without_weight
 from lit_metrics.wrappers.multioutput import require_positive
 
 if TYPE_CHECKING:
@@ -53,7 +52,7 @@ class ByGroup(StateBank):
     def __init__(self, metric: Metric, num_groups: int, **kwargs: Any) -> None:
         require_positive(num_groups, "num_groups")
         super().__init__(metric, num_groups, **kwargs)
-        self._weighs = "sample_weight" in inspect.signature(metric.update).parameters
+        self._weight_place = weight_place(metric)
         self.add_state("strays", torch.tensor(0), dist_reduce_fx="sum")
 
     @property
@@ -77,8 +76,8 @@ class ByGroup(StateBank):
             raise ValueError(
                 f"group must hold one integer for each of {num} samples, got {tuple(ids.shape)} {ids.dtype}"
             )
-        if not checks_are_free(ids) and self._weighs:
-            self._weigh(args, kwargs, ids)
+        if not checks_are_free(ids) and self._weight_place is not None:
+            self._weigh(*without_weight(args, kwargs, self._weight_place), ids)
             return
         ids = ids.cpu()
         if num and (ids.numpy().min() < 0 or ids.numpy().max() >= self.size):
@@ -94,8 +93,7 @@ class ByGroup(StateBank):
             batches.append(self.metric.batch_state(*inputs, **named))
         self.accumulate_slots(batches, present)
 
-    def _weigh(self, args: tuple[Any, ...], kwargs: dict[str, Any], ids: Tensor) -> None:
-        weight = kwargs.pop("sample_weight", None)
+    def _weigh(self, args: tuple[Any, ...], kwargs: dict[str, Any], weight: Any, ids: Tensor) -> None:
         batches = [
             self.metric.batch_state(*args, **kwargs, sample_weight=times_weight(weight, (ids == k).double()))
             for k in range(self.size)
