@@ -156,16 +156,11 @@ def squared(p: torch.Tensor, t: torch.Tensor) -> float:
     return float(np.mean((p.double().numpy() - t.numpy()) ** 2))
 
 
-def points_of(prefix: str, fam: str, arg: str, reference: Callable[..., Any]) -> Row:
-    make = getattr(lm, prefix + fam)
-    if prefix == "Binary":
-        return Row(lambda: make(**{arg: 0.6}), tied, reference)
-    if prefix == "Multiclass":
-        return Row(lambda: make(3, 0.6), scores(3), both(reference))
-    if prefix == "Multilabel":
-        return Row(lambda: make(4, 0.6), labels, both(reference))
-    return Row(lambda: make("binary", 0.6), binary, reference)
-
+RECALL, PRECISION, SPECIFICITY = 0, 1, 2
+precision_at = best(PRECISION, RECALL, 0.6, anchored=False)
+recall_at = best(RECALL, PRECISION, 0.6, anchored=False)
+sensitivity_at = best(RECALL, SPECIFICITY, 0.6, anchored=True)
+specificity_at = best(SPECIFICITY, RECALL, 0.6, anchored=True)
 
 ROWS: dict[str, Row] = {
     "AUROC": Row(lambda: lm.AUROC(task="binary"), logits, auroc),
@@ -237,13 +232,36 @@ ROWS: dict[str, Row] = {
     "StreamingAUROC(sample_weight)": Row(lm.StreamingAUROC, weighted, auroc),
     "StreamingAveragePrecision": Row(lm.StreamingAveragePrecision, logits, average_precision),
     "ROC": Row(lambda: lm.ROC(task="binary"), binary, roc),
+    "PrecisionAtFixedRecall": Row(lambda: lm.PrecisionAtFixedRecall("binary", 0.6), binary, precision_at),
+    "BinaryPrecisionAtFixedRecall": Row(lambda: lm.BinaryPrecisionAtFixedRecall(0.6), tied, precision_at),
+    "MulticlassPrecisionAtFixedRecall": Row(
+        lambda: lm.MulticlassPrecisionAtFixedRecall(3, 0.6), scores(3), both(precision_at)
+    ),
+    "MultilabelPrecisionAtFixedRecall": Row(
+        lambda: lm.MultilabelPrecisionAtFixedRecall(4, 0.6), labels, both(precision_at)
+    ),
+    "RecallAtFixedPrecision": Row(lambda: lm.RecallAtFixedPrecision("binary", 0.6), binary, recall_at),
+    "BinaryRecallAtFixedPrecision": Row(lambda: lm.BinaryRecallAtFixedPrecision(0.6), tied, recall_at),
+    "MulticlassRecallAtFixedPrecision": Row(
+        lambda: lm.MulticlassRecallAtFixedPrecision(3, 0.6), scores(3), both(recall_at)
+    ),
+    "MultilabelRecallAtFixedPrecision": Row(
+        lambda: lm.MultilabelRecallAtFixedPrecision(4, 0.6), labels, both(recall_at)
+    ),
+    "SensitivityAtSpecificity": Row(lambda: lm.SensitivityAtSpecificity("binary", 0.6), binary, sensitivity_at),
+    "BinarySensitivityAtSpecificity": Row(lambda: lm.BinarySensitivityAtSpecificity(0.6), tied, sensitivity_at),
+    "MulticlassSensitivityAtSpecificity": Row(
+        lambda: lm.MulticlassSensitivityAtSpecificity(3, 0.6), scores(3), both(sensitivity_at)
+    ),
+    "MultilabelSensitivityAtSpecificity": Row(
+        lambda: lm.MultilabelSensitivityAtSpecificity(4, 0.6), labels, both(sensitivity_at)
+    ),
+    "SpecificityAtSensitivity": Row(lambda: lm.SpecificityAtSensitivity("binary", 0.6), binary, specificity_at),
+    "BinarySpecificityAtSensitivity": Row(lambda: lm.BinarySpecificityAtSensitivity(0.6), tied, specificity_at),
+    "MulticlassSpecificityAtSensitivity": Row(
+        lambda: lm.MulticlassSpecificityAtSensitivity(3, 0.6), scores(3), both(specificity_at)
+    ),
+    "MultilabelSpecificityAtSensitivity": Row(
+        lambda: lm.MultilabelSpecificityAtSensitivity(4, 0.6), labels, both(specificity_at)
+    ),
 }
-RECALL, PRECISION, SPECIFICITY = 0, 1, 2
-for family, argument, found in (
-    ("PrecisionAtFixedRecall", "min_recall", best(PRECISION, RECALL, 0.6, anchored=False)),
-    ("RecallAtFixedPrecision", "min_precision", best(RECALL, PRECISION, 0.6, anchored=False)),
-    ("SensitivityAtSpecificity", "min_specificity", best(RECALL, SPECIFICITY, 0.6, anchored=True)),
-    ("SpecificityAtSensitivity", "min_sensitivity", best(SPECIFICITY, RECALL, 0.6, anchored=True)),
-):
-    for kind in ("", "Binary", "Multiclass", "Multilabel"):
-        ROWS[kind + family] = points_of(kind, family, argument, found)

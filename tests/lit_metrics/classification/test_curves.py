@@ -424,3 +424,21 @@ def test_the_path_of_accelerators_gives_the_value_of_host_memory(
             patch.setattr(_curves, "checks_are_free", lambda _: False)
             patch.setattr("lit_metrics.functional.classification._counting.checks_are_free", lambda _: False)
             assert torch.allclose(F.multiclass_auroc(preds, target, 4, **options), expected, 1e-14, equal_nan=True)
+
+
+@pytest.mark.parametrize("thresholds", [None, 20])
+@pytest.mark.parametrize("task", ["binary", "multiclass", "multilabel"])
+def test_state_of_a_batch_compiles_to_one_graph(thresholds: int | None, task: Any) -> None:
+    size = {"multiclass": {"num_classes": 3}, "multilabel": {"num_labels": 3}}.get(task, {})
+    config = _curves.make_curve_config(task, thresholds, **size)
+    preds, target = torch.rand(30, 3), torch.randint(2, (30, 3))
+    if task != "multilabel":
+        target = target[:, 0]
+    if task == "binary":
+        preds = preds[:, 0].contiguous()
+    compiled = torch.compile(lambda p, t: _curves.curve_state(config, p, t), fullgraph=True, backend="eager")
+    expected = _curves.curve_state(config, preds, target)
+    found = compiled(preds, target)
+    assert found.keys() == expected.keys()
+    for name, value in expected.items():
+        assert torch.equal(found[name], value)

@@ -14,7 +14,7 @@ Shape suffixes: N samples, G columns (classes, labels, or 1 for binary), T thres
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
@@ -62,6 +62,9 @@ class CurveConfig:
     ignore_index: int | None = None
     logits: bool = False
     validate_args: bool = True
+    _grids: dict[tuple[torch.dtype, torch.device], Tensor] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
 
     def __post_init__(self) -> None:
         if self.task not in TASKS:
@@ -73,25 +76,21 @@ class CurveConfig:
         if self.ignore_index is not None and not _is_int(self.ignore_index):
             raise ValueError(f"ignore_index must be an integer or None, got {self.ignore_index!r}")
 
-    @cached_property
+    @property
     def columns(self) -> int:
         """Number of curves G."""
         return 1 if self.task == "binary" else self.num_classes or 1
 
-    @cached_property
+    @property
     def label_count(self) -> int:
         """Number of values a target may have."""
         return self.columns if self.task == "multiclass" else 2
 
-    @cached_property
+    @property
     def is_bounded(self) -> bool:
         """Whether scores must be probabilities: only if all thresholds are."""
         grid = self.thresholds
         return not self.logits and grid is not None and grid[0] >= 0 and grid[-1] <= 1
-
-    @cached_property
-    def _grids(self) -> dict[tuple[torch.dtype, torch.device], Tensor]:
-        return {}
 
     def grid(self, dtype: torch.dtype, device: torch.device) -> Tensor:
         """Returns the thresholds on the scale of the scores, in their type: 0.1 equals 0.1 in any precision."""
@@ -164,9 +163,11 @@ def curve_state(config: CurveConfig, preds: Any, target: Any, sample_weight: Any
     else:
         scores, target = _by_column(config, scores), _by_column(config, target)
         weights = None if weights is None else _by_column(config, weights)
-    labels = _labels(config, target)
+    clean = _is_clean(config, target)
+    labels = target if clean else _labels(config, target)
     if config.thresholds is not None:
-        return {"counts": _binned(config, scores, labels, weights)}
+        return {"counts": _binned(config, scores, labels, weights, clean)}
+    labels = labels.to(torch.int8 if config.label_count <= 127 else torch.int32, copy=True)
     if config.validate_args and checks_are_free(scores):
         _require_valid(config, scores, labels)
     # Unit weights are one byte seen many times: an unweighted list costs no memory until it is concatenated.
@@ -193,20 +194,19 @@ def _by_column(config: CurveConfig, value: Tensor) -> Tensor:
     return value.reshape(-1) if config.task == "binary" else value.movedim(1, -1).reshape(-1, config.columns)
 
 
-def _labels(config: CurveConfig, target: Tensor) -> Tensor:
-    """Returns the targets in the smallest type, those to ignore as -1, those that are no label as -2."""
+def _is_clean(config: CurveConfig, target: Tensor) -> bool:
+    """Returns whether all targets are known to be labels that count; `False` where looking would cost a wait."""
     k = config.label_count
-    small = torch.int8 if k <= 127 else torch.int32
-    ignores_label = config.ignore_index is not None and 0 <= config.ignore_index < k
-    if checks_are_free(target) and target.numel() and not ignores_label:
-        values = target.numpy()
-        if values.min() >= 0 and values.max() < k:
-            return target.to(small, copy=True)
-    target = target.long()
-    labels = torch.where((target >= 0) & (target < k), target, INVALID)
-    if config.ignore_index is not None:
-        labels = labels.masked_fill(target == config.ignore_index, IGNORED)
-    return labels.to(small)
+    if config.ignore_index is not None and 0 <= config.ignore_index < k:
+        return False
+    # As unsigned numbers, negative labels are large.
+    return checks_are_free(target) and target.numel() > 0 and bool(target.numpy().view(np.uint64).max() < k)
+
+
+def _labels(config: CurveConfig, target: Tensor) -> Tensor:
+    """Returns the targets, those to ignore as -1, those that are no label as -2."""
+    labels = torch.where((target >= 0) & (target < config.label_count), target, INVALID)
+    return labels if config.ignore_index is None else labels.masked_fill(target == config.ignore_index, IGNORED)
 
 
 def _require_valid(config: CurveConfig, scores: Tensor, labels: Tensor) -> None:
@@ -238,18 +238,18 @@ def _bad_scores(config: CurveConfig) -> str:
     return "preds must be scores without NaN; got NaN"
 
 
-def _binned(config: CurveConfig, scores: Tensor, labels: Tensor, weights: Tensor | None) -> Tensor:
+def _binned(config: CurveConfig, scores: Tensor, labels: Tensor, weights: Tensor | None, clean: bool) -> Tensor:
     """Counts scores `(N,)` or `(N, G)` between thresholds."""
     groups, rows = config.columns, len(config.thresholds or ()) + 2
     index = torch.bucketize(scores.contiguous(), config.grid(scores.dtype, scores.device), right=True)
     index = index.mul_(2).add_(_positives(config, labels) if config.task == "multiclass" else labels)
     free = checks_are_free(scores)
     if free and config.validate_args:
-        _require_bounds(config, scores, labels)
+        _require_bounds(config, scores, labels, clean)
     elif config.validate_args:
         good = (scores >= 0) & (scores <= 1) if config.is_bounded else ~scores.isnan()
         index = torch.where(good, index, 2 * rows - 1)
-    if not free or _lowest(labels) < 0:
+    if not clean:
         special = labels.unsqueeze(-1) if config.task == "multiclass" else labels
         index = torch.where(special >= 0, index, 2 * rows - 1 + (special == IGNORED) * -1)
     if groups > 1:
@@ -260,11 +260,11 @@ def _binned(config: CurveConfig, scores: Tensor, labels: Tensor, weights: Tensor
     return counts.view(groups, rows, 2)
 
 
-def _require_bounds(config: CurveConfig, scores: Tensor, labels: Tensor) -> None:
+def _require_bounds(config: CurveConfig, scores: Tensor, labels: Tensor, clean: bool) -> None:
     values = scores.numpy()
-    if _lowest(labels) == INVALID:
+    if not clean and _lowest(labels) == INVALID:
         raise ValueError(bad_target(config))
-    if config.ignore_index is not None:
+    if not clean and config.ignore_index is not None:
         values = values[labels.numpy() != IGNORED]
     if values.size:
         low, high = values.min(), values.max()
