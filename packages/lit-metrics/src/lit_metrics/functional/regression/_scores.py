@@ -75,7 +75,7 @@ def score_sums(
         scores: One score per element or sample.
         num_outputs: With several, scores are `(N, num_outputs)` and summed per output.
         sample_weight: One weight per sample or per score.
-        reduction: `"none"` or `None` keeps the scores.
+        reduction: `"none"` or `None` keeps the scores, each times its weight.
 
     Raises:
         ValueError: If the shape does not fit `num_outputs` or the weights do not fit the scores.

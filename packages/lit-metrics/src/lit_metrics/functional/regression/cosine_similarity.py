@@ -39,7 +39,7 @@ def cosine_similarity(
         preds: `(N, D)`.
         target: `(N, D)`.
         reduction: `"sum"`, `"mean"`, or `"none"` (also `None`) for one value per row.
-        sample_weight: `(N,)` weights.
+        sample_weight: `(N,)` weights; with `"none"` each row's value is multiplied by its weight.
 
     Returns:
         Float64; each row's cosine is in [-1, 1], nan for a row of zeros; nan for no rows.

@@ -55,7 +55,7 @@ def kl_divergence(
         q: `(N, D)` probabilities of the model, alike.
         log_prob: Whether `p` and `q` are logarithms of probabilities; they are taken as they are.
         reduction: `"mean"`, `"sum"`, or `"none"` (also `None`) for one value per row.
-        sample_weight: `(N,)` weights.
+        sample_weight: `(N,)` weights; with `"none"` each row's value is multiplied by its weight.
 
     Returns:
         Float64, in [0, inf]; inf if q is 0 where p is not, nan for a row of zeros or no rows.
@@ -83,7 +83,7 @@ def jensen_shannon_divergence(
         q: `(N, D)` probabilities, alike.
         log_prob: Whether `p` and `q` are logarithms of probabilities; they are taken as they are.
         reduction: `"mean"`, `"sum"`, or `"none"` (also `None`) for one value per row.
-        sample_weight: `(N,)` weights.
+        sample_weight: `(N,)` weights; with `"none"` each row's value is multiplied by its weight.
 
     Returns:
         Float64; each row's value is in [0, log 2]; nan for a row of zeros or no rows.
