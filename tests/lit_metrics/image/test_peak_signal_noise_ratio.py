@@ -105,6 +105,7 @@ def test_without_blocking_it_is_the_plain_ratio() -> None:
         ({"data_range": -1.0}, "data_range must be"),
         ({"data_range": "1"}, "data_range must be"),
         ({"base": 1.0}, "base must be"),
+        ({"reduction": "max"}, "reduction must be"),
         ({"dim": 0}, "data_range must be"),
         ({"data_range": 1.0, "dim": 0, "reduction": "max"}, "reduction must be"),
     ],

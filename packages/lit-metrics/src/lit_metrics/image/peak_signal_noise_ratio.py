@@ -7,7 +7,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from lit_metrics.functional.image._images import DataRange, Reduction, require_range, require_window
+from lit_metrics.functional.image._images import (
+    DataRange,
+    Reduction,
+    require_range,
+    require_reduction,
+    require_window,
+)
 from lit_metrics.functional.image.peak_signal_noise_ratio import psnr_state, psnr_value, psnrb_state, psnrb_value
 from lit_metrics.image.score import ImageScore
 from lit_metrics.metric import Metric
@@ -27,7 +33,7 @@ class PeakSignalNoiseRatio(ImageScore):
         kwargs: Arguments of `Metric`.
 
     Raises:
-        ValueError: If the range is no range, or missing though `dim` is given.
+        ValueError: If the range is no range, or missing though `dim` is given, or `reduction` or `base` is none.
 
     Example:
         >>> from lit_metrics import PeakSignalNoiseRatio
@@ -53,6 +59,7 @@ class PeakSignalNoiseRatio(ImageScore):
     ) -> None:
         # Without dim there is one ratio, and the base keeps the squared errors.
         super().__init__("sum" if dim is None else reduction, **kwargs)
+        require_reduction(reduction)
         require_range(data_range, optional=dim is None)
         if not base > 0 or base == 1:
             raise ValueError(f"base must be a positive number other than 1, got {base!r}")

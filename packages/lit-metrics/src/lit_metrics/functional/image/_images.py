@@ -123,7 +123,7 @@ def _means_along(images: Tensor, window: Tensor, axis: int) -> Tensor:
     blocks = [
         band.T[:n, : n + size - 1] @ rows[..., i : i + n + size - 1, :] for i, n in zip(starts, counts, strict=True)
     ]
-    return torch.cat(blocks, -2).unflatten(-1, images.shape[axis + 1 :])
+    return torch.cat(blocks, -2).reshape(*images.shape[:axis], places, *images.shape[axis + 1 :])
 
 
 def mirrored(images: Tensor, before: int, after: int, dims: Sequence[int] = (-2, -1)) -> Tensor:
