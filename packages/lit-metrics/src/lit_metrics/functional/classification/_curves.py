@@ -388,11 +388,12 @@ class Curves:
 
     def _elements(self) -> tuple[Tensor, Tensor, Tensor | None]:
         """Returns scores and positives `(N, G)`, and weights that broadcast to them, if not all are 1."""
-        scores, labels, weights = (self._state[name] for name in ("scores", "target", "weights"))
+        scores, labels = self._state["scores"], self._state["target"]
         if scores.numel() == 0:
             scores = scores.new_zeros(0, self.config.columns)
             return scores, scores > 0, None
-        weights = None if weights.dtype == torch.bool else weights.double()
+        given = self._state["weights"]
+        weights = None if given.dtype == torch.bool else given.double()
         if _lowest(labels) < 0 and self.config.task == "multilabel":
             weights = (labels >= 0).double() if weights is None else weights * (labels >= 0)
         elif _lowest(labels) < 0:
