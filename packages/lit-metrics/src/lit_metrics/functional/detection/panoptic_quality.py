@@ -198,4 +198,5 @@ def modified_panoptic_quality(
         Porzi et al. (2019), "Seamless Scene Segmentation".
     """
     categories = require_categories(things, stuffs)
-    return panoptic_value(**panoptic_state(preds, target, *categories, allow_unknown_preds_category, modified=True))
+    state = panoptic_state(preds, target, *categories, allow_unknown_preds_category, modified=True)
+    return panoptic_value(**state, return_sq_and_rq=False, return_per_class=False)
