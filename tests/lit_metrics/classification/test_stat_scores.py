@@ -223,3 +223,12 @@ def test_defined_values_bring_no_warning() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         lm.MulticlassPrecision(50)([0, 1], [0, 0])
+
+
+@pytest.mark.parametrize("name", ["f1_score", "precision", "accuracy", "jaccard_index", "cohen_kappa", "hinge_loss"])
+def test_functions_compile_into_one_graph(name: str) -> None:
+    g = torch.Generator().manual_seed(0)
+    scores, target = torch.randn(8, 3, generator=g), torch.randint(3, (8,), generator=g)
+    function = getattr(F, f"multiclass_{name}")
+    compiled = torch.compile(lambda p, t: function(p, t, 3), fullgraph=True, backend="eager")
+    torch.testing.assert_close(compiled(scores, target), function(scores, target, 3))

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from functools import cached_property
-from typing import Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Generic, Literal, TypeAlias, TypeVar
 
 from lit_metrics._inputs import as_tensor
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+T = TypeVar("T")
 
 Task: TypeAlias = Literal["binary", "multiclass", "multilabel"]
 Average: TypeAlias = Literal["micro", "macro", "weighted", "none", "balanced"] | None
@@ -20,6 +24,20 @@ RECALL_AVERAGES = (*AVERAGES, "balanced")
 
 MATRIX_CLASSES = 128
 """Largest number of classes for which a confusion matrix is kept unasked; beyond, three counts per class."""
+
+
+class lazy(Generic[T]):  # noqa: N801 - used as a decorator
+    """A property that is computed once; `functools.cached_property` holds a lock that `torch.compile` cannot trace."""
+
+    def __init__(self, fn: Callable[[Any], T]) -> None:
+        self._fn = fn
+        self._name = fn.__name__
+        self.__doc__ = fn.__doc__
+
+    def __get__(self, instance: Any, owner: Any = None) -> T:
+        value = self._fn(instance)
+        vars(instance)[self._name] = value
+        return value
 
 
 @dataclass(frozen=True)
@@ -69,12 +87,12 @@ class StatScoresConfig:
         if self.ignore_index is not None and not _is_int(self.ignore_index):
             raise ValueError(f"ignore_index must be an integer or None, got {self.ignore_index!r}")
 
-    @cached_property
+    @lazy
     def classes(self) -> int:
         """Classes per confusion matrix: K, or 2 for binary and multilabel, or 1 where all classes fall together."""
         return (self.num_classes or 1) if self.task == "multiclass" else 2
 
-    @cached_property
+    @lazy
     def is_matrix(self) -> bool:
         """Whether the state is a confusion matrix."""
         if self.task != "multiclass":
@@ -83,12 +101,12 @@ class StatScoresConfig:
             self.num_classes is not None and self.num_classes <= MATRIX_CLASSES and not self.samplewise
         )
 
-    @cached_property
+    @lazy
     def is_plain(self) -> bool:
         """Whether every element counts one, into a multiclass confusion matrix."""
         return self.task == "multiclass" and self.is_matrix and self.top_k == 1 and self.ignore_index is None
 
-    @cached_property
+    @lazy
     def state_shape(self) -> tuple[int, ...]:
         """Shape of the state of one group of samples."""
         k = self.classes
@@ -96,14 +114,14 @@ class StatScoresConfig:
             return (self.num_classes or 0, k + 2, k)
         return (k + 2, k) if self.is_matrix else (3, k + 1)
 
-    @cached_property
+    @lazy
     def dropped(self) -> int | None:
         """The multiclass class that `ignore_index` names, if any: it takes no part in averages."""
         index = self.ignore_index
         known = self.task == "multiclass" and index is not None and 0 <= index < (self.num_classes or 0)
         return index if known else None
 
-    @cached_property
+    @lazy
     def cut(self) -> float:
         """The threshold on the scale of the scores."""
         if not self.logits:

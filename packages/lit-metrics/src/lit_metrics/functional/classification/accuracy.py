@@ -55,8 +55,7 @@ def binary_accuracy(
 ) -> Tensor:
     """Share of binary predictions that equal their target, `(tp + tn) / (tp + tn + fp + fn)`.
 
-    Arguments and errors are those of `binary_stat_scores`; the value is float64 in [0, 1], nan where nothing was
-    counted.
+    Arguments and errors: see `binary_stat_scores`. The value is float64 in [0, 1]; nan if nothing was counted.
 
     Example:
         >>> from lit_metrics.functional import binary_accuracy
@@ -87,8 +86,7 @@ def multiclass_accuracy(
     `"macro"` counts a class that was predicted but never true as `zero_division`; `"balanced"`, the mean over classes
     that were true, does not: it is scikit-learn's balanced accuracy.
 
-    Arguments and errors are those of `multiclass_stat_scores`; the value is float64 in [0, 1], nan where nothing was
-    counted.
+    Arguments and errors: see `multiclass_stat_scores`. The value is float64 in [0, 1]; nan if nothing was counted.
 
     Example:
         >>> from lit_metrics.functional import multiclass_accuracy
@@ -120,8 +118,7 @@ def multilabel_accuracy(
 ) -> Tensor:
     """Binary accuracy of each label, averaged; `"weighted"` and `"balanced"` by positive targets.
 
-    Arguments and errors are those of `multilabel_stat_scores`; the value is float64 in [0, 1], nan where nothing was
-    counted.
+    Arguments and errors: see `multilabel_stat_scores`. The value is float64 in [0, 1]; nan if nothing was counted.
 
     Example:
         >>> from lit_metrics.functional import multilabel_accuracy
@@ -187,8 +184,7 @@ def binary_hamming_distance(
 ) -> Tensor:
     """Share of binary predictions that differ from their target, `1 - binary_accuracy`.
 
-    Arguments and errors are those of `binary_stat_scores`; the value is float64 in [0, 1], nan where nothing was
-    counted.
+    Arguments and errors: see `binary_stat_scores`. The value is float64 in [0, 1]; nan if nothing was counted.
 
     Example:
         >>> from lit_metrics.functional import binary_hamming_distance
@@ -213,8 +209,7 @@ def multiclass_hamming_distance(
 ) -> Tensor:
     """Share of multiclass predictions that differ from their target, `1 - multiclass_accuracy`.
 
-    Arguments and errors are those of `multiclass_stat_scores`; the value is float64 in [0, 1], nan where nothing was
-    counted.
+    Arguments and errors: see `multiclass_stat_scores`. The value is float64 in [0, 1]; nan if nothing was counted.
 
     Example:
         >>> from lit_metrics.functional import multiclass_hamming_distance
@@ -245,8 +240,7 @@ def multilabel_hamming_distance(
 ) -> Tensor:
     """Share of wrong labels, `1 - multilabel_accuracy`.
 
-    Arguments and errors are those of `multilabel_stat_scores`; the value is float64 in [0, 1], nan where nothing was
-    counted.
+    Arguments and errors: see `multilabel_stat_scores`. The value is float64 in [0, 1]; nan if nothing was counted.
 
     Example:
         >>> from lit_metrics.functional import multilabel_hamming_distance

@@ -50,8 +50,7 @@ def binary_fbeta_score(
 ) -> Tensor:
     """F-score, `(1 + beta^2) tp / ((1 + beta^2) tp + beta^2 fn + fp)`; recall counts `beta` times as much as precision.
 
-    Arguments and errors are those of `binary_stat_scores`; the value is float64 in [0, 1], nan where nothing was
-    counted.
+    Arguments and errors: see `binary_stat_scores`. The value is float64 in [0, 1]; nan if nothing was counted.
 
     Example:
         >>> from lit_metrics.functional import binary_fbeta_score
@@ -79,8 +78,7 @@ def multiclass_fbeta_score(
 ) -> Tensor:
     """F-score of each class, `(1 + beta^2) tp / ((1 + beta^2) tp + beta^2 fn + fp)`, averaged over classes.
 
-    Arguments and errors are those of `multiclass_stat_scores`; the value is float64 in [0, 1], nan where nothing was
-    counted.
+    Arguments and errors: see `multiclass_stat_scores`. The value is float64 in [0, 1]; nan if nothing was counted.
 
     Example:
         >>> from lit_metrics.functional import multiclass_fbeta_score
@@ -114,8 +112,7 @@ def multilabel_fbeta_score(
 ) -> Tensor:
     """F-score of each label, `(1 + beta^2) tp / ((1 + beta^2) tp + beta^2 fn + fp)`, averaged.
 
-    Arguments and errors are those of `multilabel_stat_scores`; the value is float64 in [0, 1], nan where nothing was
-    counted.
+    Arguments and errors: see `multilabel_stat_scores`. The value is float64 in [0, 1]; nan if nothing was counted.
 
     Example:
         >>> from lit_metrics.functional import multilabel_fbeta_score
@@ -185,8 +182,7 @@ def binary_f1_score(
 ) -> Tensor:
     """Harmonic mean of precision and recall, `2 tp / (2 tp + fn + fp)`.
 
-    Arguments and errors are those of `binary_stat_scores`; the value is float64 in [0, 1], nan where nothing was
-    counted.
+    Arguments and errors: see `binary_stat_scores`. The value is float64 in [0, 1]; nan if nothing was counted.
 
     Example:
         >>> from lit_metrics.functional import binary_f1_score
@@ -212,8 +208,7 @@ def multiclass_f1_score(
 ) -> Tensor:
     """Harmonic mean of precision and recall of each class, `2 tp / (2 tp + fn + fp)`, averaged over classes.
 
-    Arguments and errors are those of `multiclass_stat_scores`; the value is float64 in [0, 1], nan where nothing was
-    counted.
+    Arguments and errors: see `multiclass_stat_scores`. The value is float64 in [0, 1]; nan if nothing was counted.
 
     Example:
         >>> from lit_metrics.functional import multiclass_f1_score
@@ -245,8 +240,7 @@ def multilabel_f1_score(
 ) -> Tensor:
     """Harmonic mean of precision and recall of each label, `2 tp / (2 tp + fn + fp)`, averaged.
 
-    Arguments and errors are those of `multilabel_stat_scores`; the value is float64 in [0, 1], nan where nothing was
-    counted.
+    Arguments and errors: see `multilabel_stat_scores`. The value is float64 in [0, 1]; nan if nothing was counted.
 
     Example:
         >>> from lit_metrics.functional import multilabel_f1_score

@@ -37,8 +37,7 @@ def binary_jaccard_index(
 ) -> Tensor:
     """Jaccard index of the positive class, `tp / (tp + fp + fn)`.
 
-    Arguments and errors are those of `binary_stat_scores`; the value is float64 in [0, 1], nan where nothing was
-    counted.
+    Arguments and errors: see `binary_stat_scores`. The value is float64 in [0, 1]; nan if nothing was counted.
 
     Example:
         >>> from lit_metrics.functional import binary_jaccard_index
@@ -62,8 +61,7 @@ def multiclass_jaccard_index(
 ) -> Tensor:
     """Jaccard index of each class, `tp / (tp + fp + fn)`, averaged over classes.
 
-    Arguments and errors are those of `multiclass_stat_scores`; the value is float64 in [0, 1], nan where nothing was
-    counted.
+    Arguments and errors: see `multiclass_stat_scores`. The value is float64 in [0, 1]; nan if nothing was counted.
 
     Example:
         >>> from lit_metrics.functional import multiclass_jaccard_index
@@ -92,8 +90,7 @@ def multilabel_jaccard_index(
 ) -> Tensor:
     """Jaccard index of each label, `tp / (tp + fp + fn)`, averaged.
 
-    Arguments and errors are those of `multilabel_stat_scores`; the value is float64 in [0, 1], nan where nothing was
-    counted.
+    Arguments and errors: see `multilabel_stat_scores`. The value is float64 in [0, 1]; nan if nothing was counted.
 
     Example:
         >>> from lit_metrics.functional import multilabel_jaccard_index

@@ -44,8 +44,7 @@ def binary_precision(
 ) -> Tensor:
     """Share of positive predictions that are right, `tp / (tp + fp)`.
 
-    Arguments and errors are those of `binary_stat_scores`; the value is float64 in [0, 1], nan where nothing was
-    counted.
+    Arguments and errors: see `binary_stat_scores`. The value is float64 in [0, 1]; nan if nothing was counted.
 
     Example:
         >>> from lit_metrics.functional import binary_precision
@@ -71,8 +70,7 @@ def multiclass_precision(
 ) -> Tensor:
     """Share of the predictions of a class that are right, `tp / (tp + fp)`, averaged over classes.
 
-    Arguments and errors are those of `multiclass_stat_scores`; the value is float64 in [0, 1], nan where nothing was
-    counted.
+    Arguments and errors: see `multiclass_stat_scores`. The value is float64 in [0, 1]; nan if nothing was counted.
 
     Example:
         >>> from lit_metrics.functional import multiclass_precision
@@ -104,8 +102,7 @@ def multilabel_precision(
 ) -> Tensor:
     """Precision of each label, `tp / (tp + fp)`, averaged.
 
-    Arguments and errors are those of `multilabel_stat_scores`; the value is float64 in [0, 1], nan where nothing was
-    counted.
+    Arguments and errors: see `multilabel_stat_scores`. The value is float64 in [0, 1]; nan if nothing was counted.
 
     Example:
         >>> from lit_metrics.functional import multilabel_precision
@@ -172,8 +169,7 @@ def binary_negative_predictive_value(
 ) -> Tensor:
     """Share of negative predictions that are right, `tn / (tn + fn)`.
 
-    Arguments and errors are those of `binary_stat_scores`; the value is float64 in [0, 1], nan where nothing was
-    counted.
+    Arguments and errors: see `binary_stat_scores`. The value is float64 in [0, 1]; nan if nothing was counted.
 
     Example:
         >>> from lit_metrics.functional import binary_negative_predictive_value
@@ -199,8 +195,7 @@ def multiclass_negative_predictive_value(
 ) -> Tensor:
     """Share of the predictions of other classes that are right to be other, `tn / (tn + fn)`, averaged.
 
-    Arguments and errors are those of `multiclass_stat_scores`; the value is float64 in [0, 1], nan where nothing was
-    counted.
+    Arguments and errors: see `multiclass_stat_scores`. The value is float64 in [0, 1]; nan if nothing was counted.
 
     Example:
         >>> from lit_metrics.functional import multiclass_negative_predictive_value
@@ -230,8 +225,7 @@ def multilabel_negative_predictive_value(
 ) -> Tensor:
     """Negative predictive value of each label, `tn / (tn + fn)`, averaged.
 
-    Arguments and errors are those of `multilabel_stat_scores`; the value is float64 in [0, 1], nan where nothing was
-    counted.
+    Arguments and errors: see `multilabel_stat_scores`. The value is float64 in [0, 1]; nan if nothing was counted.
 
     Example:
         >>> from lit_metrics.functional import multilabel_negative_predictive_value

@@ -45,8 +45,7 @@ def binary_recall(
 ) -> Tensor:
     """Share of positive targets that were found, `tp / (tp + fn)`; also called sensitivity.
 
-    Arguments and errors are those of `binary_stat_scores`; the value is float64 in [0, 1], nan where nothing was
-    counted.
+    Arguments and errors: see `binary_stat_scores`. The value is float64 in [0, 1]; nan if nothing was counted.
 
     Example:
         >>> from lit_metrics.functional import binary_recall
@@ -72,8 +71,7 @@ def multiclass_recall(
 ) -> Tensor:
     """Share of the targets of a class that were found, `tp / (tp + fn)`, averaged over classes.
 
-    Arguments and errors are those of `multiclass_stat_scores`; the value is float64 in [0, 1], nan where nothing was
-    counted.
+    Arguments and errors: see `multiclass_stat_scores`. The value is float64 in [0, 1]; nan if nothing was counted.
 
     Example:
         >>> from lit_metrics.functional import multiclass_recall
@@ -105,8 +103,7 @@ def multilabel_recall(
 ) -> Tensor:
     """Recall of each label, `tp / (tp + fn)`, averaged.
 
-    Arguments and errors are those of `multilabel_stat_scores`; the value is float64 in [0, 1], nan where nothing was
-    counted.
+    Arguments and errors: see `multilabel_stat_scores`. The value is float64 in [0, 1]; nan if nothing was counted.
 
     Example:
         >>> from lit_metrics.functional import multilabel_recall
@@ -173,8 +170,7 @@ def binary_specificity(
 ) -> Tensor:
     """Share of negative targets that were found, `tn / (tn + fp)`.
 
-    Arguments and errors are those of `binary_stat_scores`; the value is float64 in [0, 1], nan where nothing was
-    counted.
+    Arguments and errors: see `binary_stat_scores`. The value is float64 in [0, 1]; nan if nothing was counted.
 
     Example:
         >>> from lit_metrics.functional import binary_specificity
@@ -200,8 +196,7 @@ def multiclass_specificity(
 ) -> Tensor:
     """Share of the targets of other classes that were not taken for this one, `tn / (tn + fp)`, averaged over classes.
 
-    Arguments and errors are those of `multiclass_stat_scores`; the value is float64 in [0, 1], nan where nothing was
-    counted.
+    Arguments and errors: see `multiclass_stat_scores`. The value is float64 in [0, 1]; nan if nothing was counted.
 
     Example:
         >>> from lit_metrics.functional import multiclass_specificity
@@ -231,8 +226,7 @@ def multilabel_specificity(
 ) -> Tensor:
     """Specificity of each label, `tn / (tn + fp)`, averaged.
 
-    Arguments and errors are those of `multilabel_stat_scores`; the value is float64 in [0, 1], nan where nothing was
-    counted.
+    Arguments and errors: see `multilabel_stat_scores`. The value is float64 in [0, 1]; nan if nothing was counted.
 
     Example:
         >>> from lit_metrics.functional import multilabel_specificity

@@ -6,7 +6,6 @@ the arguments that all metrics on these counts share.
 
 from __future__ import annotations
 
-from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -19,6 +18,7 @@ from lit_metrics.functional.classification._task import (
     MultidimAverage,
     Task,
     binary_config,
+    lazy,
     make_config,
     multiclass_config,
     multilabel_config,
@@ -42,60 +42,60 @@ class Counts:
         self._counts = counts
         self._k = config.classes
 
-    @cached_property
+    @lazy
     def matrix(self) -> Tensor:
         """Confusion matrix `(..., K, K)`, rows are targets; only in the matrix layout, and not for multilabel."""
         return self._counts.narrow(-2, 0, self._k)
 
-    @cached_property
+    @lazy
     def tp(self) -> Tensor:
         """True positives."""
         if self.config.task == "multiclass":
             return self.matrix.diagonal(dim1=-2, dim2=-1) if self.config.is_matrix else self._counts[..., 0, : self._k]
         return self._cell(1, 1)
 
-    @cached_property
+    @lazy
     def support(self) -> Tensor:
         """Targets of the class: true positives and false negatives."""
         if self.config.task == "multiclass":
             return self.matrix.sum(-1) if self.config.is_matrix else self._counts[..., 2, : self._k]
         return self.tp + self._cell(1, 0)
 
-    @cached_property
+    @lazy
     def predicted(self) -> Tensor:
         """Predictions of the class: true and false positives."""
         if self.config.task == "multiclass":
             return self.matrix.sum(-2) if self.config.is_matrix else self._counts[..., 1, : self._k]
         return self.tp + self._cell(0, 1)
 
-    @cached_property
+    @lazy
     def total(self) -> Tensor:
         """Elements counted, in a last dimension of 1 (multiclass) or per label."""
         if self.config.task == "multiclass":
             return self.support.sum(-1, keepdim=True)
         return self.support + self._cell(0, 0) + self._cell(0, 1)
 
-    @cached_property
+    @lazy
     def hits(self) -> Tensor:
         """True positives of all classes together."""
         return self.tp.sum(-1)
 
-    @cached_property
+    @lazy
     def present(self) -> Tensor:
         """Which classes were predicted or true at all; which labels had any element counted."""
         return self.total > 0 if self.config.task == "multilabel" else torch.logical_or(self.support, self.predicted)
 
-    @cached_property
+    @lazy
     def fp(self) -> Tensor:
         """False positives."""
         return self.predicted - self.tp
 
-    @cached_property
+    @lazy
     def fn(self) -> Tensor:
         """False negatives."""
         return self.support - self.tp
 
-    @cached_property
+    @lazy
     def tn(self) -> Tensor:
         """True negatives."""
         return self.total - self.predicted - self.fn
