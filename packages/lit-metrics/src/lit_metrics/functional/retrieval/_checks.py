@@ -69,6 +69,6 @@ def rank_rows(preds: Any, target: Any, graded: bool = False) -> Ranking:
     preds, target = as_documents(preds, target, graded)
     if preds.ndim not in (1, 2):
         raise ValueError(f"preds and target must have shape (N,), or (Q, N) for Q queries, got {tuple(preds.shape)}")
-    rows = preds.reshape(-1, preds.shape[-1])
+    rows = preds if preds.ndim == 2 else preds[None]
     queries = torch.arange(len(rows), device=rows.device)[:, None].expand_as(rows)
     return rank(rows.reshape(-1), target.reshape(-1), queries.reshape(-1))

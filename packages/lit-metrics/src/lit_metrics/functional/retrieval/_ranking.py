@@ -67,11 +67,15 @@ class Ranking:
     def first_d(self) -> Tensor:
         """Probability that the first relevant document stands at each place."""
         leading_d = ((self.before_t == 0) & (self.gain_t > 0))[self.tie_d]
-        n, r = self.size_t[self.tie_d].double(), self.gain_t[self.tie_d]
-        rest = n - (self.place_d - self.start_t[self.tie_d]) - 1
+        chance_d = leading_d.double()
+        tied = (leading_d & (self.size_t > 1)[self.tie_d]).nonzero().squeeze(1)
+        tie = self.tie_d[tied]
+        n, r = self.size_t[tie].double(), self.gain_t[tie]
+        rest = n - (self.place_d[tied] - self.start_t[tie]) - 1
         # The other r - 1 relevant ones stand among the rest of the group.
         chance = (_log_choose(rest, r - 1) - _log_choose(n, r)).exp()
-        return torch.where(leading_d & (rest >= r - 1), chance, 0.0)
+        chance_d[tied] = torch.where(rest >= r - 1, chance, 0.0)
+        return chance_d
 
     def above(self, values_t: Tensor) -> Tensor:
         """Returns for every group the sum over the groups of its query that are ranked above it."""
@@ -102,7 +106,7 @@ class Ranking:
             yield torch.ones_like(self.total_q), self
             return
         keep_d, keep_t = self.place_d < top_k, self.start_t < top_k
-        size_t = (top_k - self.start_t).minimum(self.size_t)[keep_t]
+        size_t = (top_k - self.start_t).minimum(self.size_t)[keep_t].double()
         n, r, query_t = self.size_t[keep_t].double(), self.gain_t[keep_t], self.query_t[keep_t]
         divided = (size_t < n) & (r > 0)
         kept = replace(
@@ -135,8 +139,7 @@ def _log_choose(n: Tensor, k: Tensor) -> Tensor:
 
 def rank(preds: Tensor, target: Tensor, indexes: Tensor) -> Ranking:
     """Returns the ranking of documents `(D,)` with scores, relevance and query numbers."""
-    order = preds.argsort(descending=True, stable=True)
-    order = order[indexes[order].argsort(stable=True)]
+    order = _by_query_then_score(preds, indexes)
     score_d, target_d, index_d = preds[order], target[order].double(), indexes[order]
     turn_d = torch.zeros_like(index_d, dtype=torch.bool)  # where another query, or another score, begins
     turn_d[1:] = index_d[1:] != index_d[:-1]
@@ -157,6 +160,21 @@ def rank(preds: Tensor, target: Tensor, indexes: Tensor) -> Ranking:
         size_t=size_t,
         gain_t=torch.zeros(len(size_t), dtype=torch.float64, device=order.device).index_add_(0, tie_d, target_d),
     )
+
+
+def _by_query_then_score(scores: Tensor, indexes: Tensor) -> Tensor:
+    """Returns the stable order by rising query number, then falling score."""
+    order = indexes.argsort(stable=True)
+    _, query_d, sizes_q = indexes[order].unique_consecutive(return_inverse=True, return_counts=True)
+    longest = int(sizes_q.max()) if len(sizes_q) else 0
+    if len(sizes_q) * longest > 4 * len(order):  # a few long queries: a table of all would be mostly blank
+        order = scores.argsort(descending=True, stable=True)
+        return order[indexes[order].argsort(stable=True)]
+    begin_d = (sizes_q.cumsum(0) - sizes_q)[query_d]
+    place_d = torch.arange(len(order), device=order.device) - begin_d
+    table = scores.new_full((len(sizes_q), longest), -torch.inf)  # blanks stay behind, the order is stable
+    table[query_d, place_d] = scores[order]
+    return order[begin_d + table.argsort(dim=1, descending=True, stable=True)[query_d, place_d]]
 
 
 def reciprocal_ranks(ranking: Ranking, top_k: int | None = None) -> Values:
@@ -196,8 +214,7 @@ def r_precisions(ranking: Ranking) -> Values:
 def gains(ranking: Ranking, top_k: int | None = None) -> Values:
     """Returns the discounted cumulative gain, as a share of that of the best order."""
     discount_d = 1 / (ranking.place_d + 2.0).double().log2()
-    best = ranking.target_d.argsort(descending=True, stable=True)
-    best = best[ranking.query_d[best].argsort(stable=True)]
+    best = _by_query_then_score(ranking.target_d, ranking.query_d)
     ideal_q = ranking.top_sum(ranking.target_d[best] * discount_d, top_k)
     return ranking.top_sum(ranking.expected_d * discount_d, top_k) / ideal_q, ranking.total_q == 0
 
