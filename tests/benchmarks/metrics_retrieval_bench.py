@@ -1,7 +1,7 @@
-"""What retrieval metrics cost to compute for 2000 queries of 20; run `python tests/benchmarks/metrics_retrieval_bench.py`.
+"""What retrieval metrics cost for 2000 queries of 20; run `python tests/benchmarks/metrics_retrieval_bench.py`.
 
-Beside torchmetrics where it is importable; the bound is how many times faster than it. `--check` makes a broken bound an
-error.
+Beside torchmetrics where it is importable; the bound is how many times faster than it. `--check` makes a broken bound
+an error.
 """
 
 from __future__ import annotations

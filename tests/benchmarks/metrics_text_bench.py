@@ -1,7 +1,7 @@
 """What text metrics cost on small corpora; run `python tests/benchmarks/metrics_text_bench.py`.
 
-Beside torchmetrics where it is importable; the bound is how many times faster than it. `--check` makes a broken bound an
-error.
+Beside torchmetrics where it is importable; the bound is how many times faster than it. `--check` makes a broken bound
+an error.
 """
 
 from __future__ import annotations

@@ -139,14 +139,12 @@ def _log_choose(n: Tensor, k: Tensor) -> Tensor:
 
 def rank(preds: Tensor, target: Tensor, indexes: Tensor) -> Ranking:
     """Returns the ranking of documents `(D,)` with scores, relevance and query numbers."""
-    order = _by_query_then_score(preds, indexes)
-    score_d, target_d, index_d = preds[order], target[order].double(), indexes[order]
-    turn_d = torch.zeros_like(index_d, dtype=torch.bool)  # where another query, or another score, begins
-    turn_d[1:] = index_d[1:] != index_d[:-1]
-    query_d = turn_d.cumsum(0)
-    turn_d[1:] |= score_d[1:] != score_d[:-1]
+    order, query_d, sizes_q = _by_query_then_score(preds, indexes)
+    score_d, target_d = preds[order], target[order].double()
+    turn_d = torch.zeros_like(query_d, dtype=torch.bool)  # where another query, or another score, begins
+    turn_d[1:] = (query_d[1:] != query_d[:-1]) | (score_d[1:] != score_d[:-1])
     tie_d = turn_d.cumsum(0)
-    sizes_q, size_t = torch.bincount(query_d), torch.bincount(tie_d)
+    size_t = torch.bincount(tie_d)
     begin_q, begin_t = sizes_q.cumsum(0) - sizes_q, size_t.cumsum(0) - size_t
     query_t = query_d[begin_t]
     return Ranking(
@@ -162,19 +160,24 @@ def rank(preds: Tensor, target: Tensor, indexes: Tensor) -> Ranking:
     )
 
 
-def _by_query_then_score(scores: Tensor, indexes: Tensor) -> Tensor:
-    """Returns the stable order by rising query number, then falling score."""
+def _by_query_then_score(scores: Tensor, indexes: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Returns the stable order by rising query number, then falling score; queries in that order, and their sizes."""
     order = indexes.argsort(stable=True)
-    _, query_d, sizes_q = indexes[order].unique_consecutive(return_inverse=True, return_counts=True)
+    index_d = indexes[order]
+    turn_d = torch.zeros_like(index_d, dtype=torch.bool)
+    turn_d[1:] = index_d[1:] != index_d[:-1]
+    query_d = turn_d.cumsum(0)
+    sizes_q = torch.bincount(query_d)
     longest = int(sizes_q.max()) if len(sizes_q) else 0
     if len(sizes_q) * longest > 4 * len(order):  # a few long queries: a table of all would be mostly blank
         order = scores.argsort(descending=True, stable=True)
-        return order[indexes[order].argsort(stable=True)]
+        return order[indexes[order].argsort(stable=True)], query_d, sizes_q
     begin_d = (sizes_q.cumsum(0) - sizes_q)[query_d]
-    place_d = torch.arange(len(order), device=order.device) - begin_d
-    table = scores.new_full((len(sizes_q), longest), -torch.inf)  # blanks stay behind, the order is stable
-    table[query_d, place_d] = scores[order]
-    return order[begin_d + table.argsort(dim=1, descending=True, stable=True)[query_d, place_d]]
+    cell_d = query_d * longest + torch.arange(len(order), device=order.device) - begin_d
+    table = scores.new_full((len(sizes_q) * longest,), -torch.inf)  # blanks stay behind, the order is stable
+    table[cell_d] = scores[order]
+    within = table.view(len(sizes_q), longest).argsort(dim=1, descending=True, stable=True).view(-1)
+    return order[begin_d + within[cell_d]], query_d, sizes_q
 
 
 def reciprocal_ranks(ranking: Ranking, top_k: int | None = None) -> Values:
@@ -214,7 +217,7 @@ def r_precisions(ranking: Ranking) -> Values:
 def gains(ranking: Ranking, top_k: int | None = None) -> Values:
     """Returns the discounted cumulative gain, as a share of that of the best order."""
     discount_d = 1 / (ranking.place_d + 2.0).double().log2()
-    best = _by_query_then_score(ranking.target_d, ranking.query_d)
+    best, _, _ = _by_query_then_score(ranking.target_d, ranking.query_d)
     ideal_q = ranking.top_sum(ranking.target_d[best] * discount_d, top_k)
     return ranking.top_sum(ranking.expected_d * discount_d, top_k) / ideal_q, ranking.total_q == 0
 
@@ -227,11 +230,11 @@ def average_precisions(ranking: Ranking, top_k: int | None = None) -> Values:
 
 
 def _average_precision(ranking: Ranking) -> Tensor:
-    n, r = ranking.size_t.double(), ranking.gain_t
-    # Given that a place of the group is taken by a relevant document, each earlier place of it is with this chance.
-    others_t = (r - 1).clamp(min=0) / (n - 1).clamp(min=1)
-    offset_d = ranking.place_d - ranking.start_t[ranking.tie_d]
-    found_d = ranking.before_t[ranking.tie_d] + 1 + offset_d * others_t[ranking.tie_d]
+    found_d = ranking.before_t[ranking.tie_d] + 1
+    if len(ranking.size_t) < len(ranking.place_d):
+        # Given that a place of a group is taken by a relevant document, each earlier place of it is with this chance.
+        others_t = (ranking.gain_t - 1).clamp(min=0) / (ranking.size_t.double() - 1).clamp(min=1)
+        found_d += (ranking.place_d - ranking.start_t[ranking.tie_d]) * others_t[ranking.tie_d]
     precision_q = ranking.per_query(ranking.expected_d * found_d / (ranking.place_d + 1), ranking.query_d)
     return precision_q / ranking.total_q.clamp(min=1)
 
