@@ -34,8 +34,8 @@ from lit_metrics.metric import Metric
 class ContingencyMetric(Metric):
     """Counts pairs of labels; subclasses read a value from the table of counts.
 
-    Labels may be any integers, so the state is a list: on the host one row for each pair of labels that a batch holds,
-    elsewhere one row per sample.
+    Labels may be any integers, so the state is a list: one row for each pair of labels in a large batch on the host, else
+    one row per sample.
 
     Args:
         kwargs: Arguments of `Metric`.

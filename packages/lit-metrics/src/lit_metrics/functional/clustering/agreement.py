@@ -15,6 +15,7 @@ from lit_metrics.functional.clustering._labels import joint_counts, label_pair, 
 
 AverageMethod: TypeAlias = Literal["min", "geometric", "arithmetic", "max"]
 AVERAGE_METHODS = ("min", "geometric", "arithmetic", "max")
+_FEW = 128  # samples that are not worth counting before they are kept
 
 
 @dataclass(frozen=True)
@@ -42,13 +43,11 @@ class Contingency:
 
 
 def contingency_state(preds: Any, target: Any) -> dict[str, Tensor | int]:
-    """Returns `pairs`, rows `(label in preds, label in target, samples)`; each pair of a batch once, on the host."""
+    """Returns `pairs`, rows `(label in preds, label in target, samples)`; large batches on the host hold each once."""
     preds, target = label_pair(preds, target)
-    if not checks_are_free(preds):
+    if not checks_are_free(preds) or len(preds) < _FEW:
         return {"pairs": torch.stack([preds, target, torch.ones_like(preds)], 1)}
     p, t = preds.numpy(), target.numpy()
-    if not len(p):
-        return {"pairs": torch.empty(0, 3, dtype=torch.long)}
     low_p, low_t, span = int(p.min()), int(t.min()), int(t.max()) - int(t.min()) + 1
     if (int(p.max()) - low_p + 1) * span >= 2**62:
         return {"pairs": torch.stack([preds, target, torch.ones_like(preds)], 1)}
