@@ -34,8 +34,8 @@ from lit_metrics.metric import Metric
 class ContingencyMetric(Metric):
     """Counts pairs of labels; subclasses read a value from the table of counts.
 
-    Labels may be any integers, so the state is a list: one row for each pair of labels in a large batch on the host, else
-    one row per sample.
+    Labels may be any integers, so the state is a list: one row for each pair of labels in a large batch on the host, and
+    one row per sample otherwise.
 
     Args:
         kwargs: Arguments of `Metric`.
