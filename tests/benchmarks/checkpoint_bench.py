@@ -1,13 +1,15 @@
-"""Speed of saving and loading one checkpoint, as ratios to ``torch.save`` and ``torch.load`` in the same run.
+"""Speed of saving and loading one checkpoint, as ratios to plain torch and to a memory copy in the same run.
 
-    python tests/benchmarks/checkpoint_bench.py [--mb 200] [--rounds 7] [--dir FOLDER]
+    python tests/benchmarks/checkpoint_bench.py [--mb 1000] [--rounds 7] [--dir FOLDER]
 
 The rounds of the two sides alternate; each figure is the best of its rounds, since what else runs on the machine only
-adds to it. Verifying runs beside reading and flushing: with every core busy the ratios are higher. A bound that does
-not hold makes the exit status 1.
+adds to it. Verifying runs beside reading and flushing: with every core busy the ratios are higher. Before a round of
+``blocked`` the saver is idle: what is measured is the time until ``save`` returns. A bound that does not hold makes the
+exit status 1.
 """
 
 import argparse
+import json
 import os
 import sys
 import tempfile
@@ -21,6 +23,8 @@ import lit_checkpoint
 
 SAVE_BOUND = 1.10
 LOAD_BOUND = 1.25
+BLOCKED_BOUND = 1.3
+LATEST_BOUND_MS = 50.0
 
 
 def make_state(num_mb: int) -> dict[str, object]:
@@ -42,11 +46,17 @@ def torch_save_durably(state: object, path: Path) -> None:
     os.close(descriptor)
 
 
-def compare(rounds: int, plain: Callable[[], object], ours: Callable[[], object]) -> tuple[float, float]:
-    """Best seconds of the two, taken alternately after one round each that does not count."""
+def compare(
+    rounds: int,
+    plain: Callable[[], object],
+    ours: Callable[[], object],
+    before: Callable[[], object] = lambda: None,
+) -> tuple[float, float]:
+    """Best seconds of the two, taken alternately after one round each that does not count; ``before`` is not timed."""
     seconds: tuple[list[float], list[float]] = ([], [])
     for i in range(rounds + 1):
         for side, function in zip(seconds, (plain, ours), strict=True):
+            before()
             start = time.perf_counter()
             result = function()
             elapsed = time.perf_counter() - start
@@ -56,9 +66,43 @@ def compare(rounds: int, plain: Callable[[], object], ours: Callable[[], object]
     return min(seconds[0]), min(seconds[1])
 
 
+def tensors_in(state: object) -> list[torch.Tensor]:
+    if isinstance(state, torch.Tensor):
+        return [state]
+    items = state.values() if isinstance(state, dict) else state if isinstance(state, list) else ()
+    return [tensor for item in items for tensor in tensors_in(item)]
+
+
+def blocked(rounds: int, state: dict[str, object], path: Path) -> tuple[float, float]:
+    """Seconds of one copy of all tensors to memory that is there, and those for which ``save`` blocks its caller."""
+    sources = tensors_in(state)
+    targets = [torch.empty_like(source) for source in sources]
+
+    def copy() -> None:
+        for source, target in zip(sources, targets, strict=True):
+            target.copy_(source)
+
+    with lit_checkpoint.BackgroundSaver() as saver:
+        return compare(rounds, copy, lambda: saver.save(state, path), before=saver.wait)
+
+
+def latest_of_a_thousand(rounds: int, folder: Path) -> tuple[float, float]:
+    """Seconds of listing a folder of 1,000 checkpoints with their times, and of finding the newest that is whole."""
+    folder.mkdir()
+    lit_checkpoint.save({"weight": torch.ones(10)}, folder / "step=0.ckpt")
+    content = (folder / "step=0.ckpt").read_bytes()
+    entries = []
+    for step in range(1000):
+        name = f"step={step}.ckpt"
+        (folder / name).write_bytes(content)
+        entries.append({"file": name, "step": step, "score": 0.5, "size": len(content), "time": 1e9 + step})
+    (folder / "index.json").write_text(json.dumps({"format": 1, "checkpoints": entries}, indent=2))
+    return compare(rounds, lambda: [e.stat() for e in os.scandir(folder)], lambda: lit_checkpoint.latest_valid(folder))
+
+
 def main() -> int:
     parser = argparse.ArgumentParser()
-    parser.add_argument("--mb", type=int, default=200)
+    parser.add_argument("--mb", type=int, default=1000)
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--dir", default=None)
     args = parser.parse_args()
@@ -87,8 +131,19 @@ def main() -> int:
         for name, reference, bound, theirs, own in rows:
             plain_s, ours_s = compare(args.rounds, theirs, own)
             failed |= ours_s > bound * plain_s
-            print(f"{name:<8}{reference:<20}{plain_s:>8.3f}{ours_s:>8.3f}{ours_s / plain_s:>8.2f}{bound:>8.2f}")
+            report(name, reference, plain_s, ours_s, bound)
+        copy_s, blocked_s = blocked(args.rounds, state, ours)
+        failed |= blocked_s > BLOCKED_BOUND * copy_s
+        report("blocked", "one memory copy", copy_s, blocked_s, BLOCKED_BOUND)
+        list_s, latest_s = latest_of_a_thousand(args.rounds, Path(folder, "thousand"))
+        beyond_ms = 1e3 * (latest_s - list_s)
+        failed |= beyond_ms > LATEST_BOUND_MS
+        print(f"latest_valid of 1,000: {beyond_ms:.1f} ms beyond listing the folder, bound {LATEST_BOUND_MS:.0f} ms")
     return int(failed)
+
+
+def report(name: str, reference: str, plain_s: float, ours_s: float, bound: float) -> None:
+    print(f"{name:<8}{reference:<20}{plain_s:>8.3f}{ours_s:>8.3f}{ours_s / plain_s:>8.2f}{bound:>8.2f}")
 
 
 if __name__ == "__main__":

@@ -123,7 +123,8 @@ def test_fault_at_any_call_of_a_save(tmp_path, name, kind, faulty_os, killed, mo
     scenario = SCENARIOS[name]
     (tmp_path / "before").mkdir()
     scenario.prepare(tmp_path / "before", make_state)
-    for fail_at in range(1, MOST_CALLS):
+    step_of_two = name == "manager in the background"  # makes the calls of "manager", in a thread
+    for fail_at in range(1, MOST_CALLS, 2 if step_of_two else 1):
         folder = tmp_path / str(fail_at)
         shutil.copytree(tmp_path / "before", folder)
         fake = faulty_os(fail_at, dead=kind == "death", code=CODES[fail_at % len(CODES)])
@@ -161,7 +162,7 @@ def test_every_truncation_of_every_file_is_noticed_or_harmless(tmp_path, io, mak
     io.save(make_state(1), path)
     for file in files_of(path):
         content = file.read_bytes()
-        for length in range(0, len(content), max(1, len(content) // 40)):
+        for length in range(0, len(content), max(1, len(content) // 20)):
             file.write_bytes(content[:length])
             _tried["truncation"] += 1
             for read in (load, verify):
@@ -179,7 +180,7 @@ def test_a_flipped_bit_anywhere_is_noticed_or_harmless(tmp_path, io, make_state,
     noticed = 0
     for file in files_of(path):
         content = file.read_bytes()
-        for _ in range(150):
+        for _ in range(60):
             damaged = bytearray(content)
             damaged[chance.randrange(len(content))] ^= 1 << chance.randrange(8)
             file.write_bytes(damaged)
@@ -191,7 +192,7 @@ def test_a_flipped_bit_anywhere_is_noticed_or_harmless(tmp_path, io, make_state,
             else:
                 assert_state(found, 1)
         file.write_bytes(content)
-    assert noticed > 75
+    assert noticed > 30
 
 
 @pytest.mark.parametrize("file", ["index.json", "best", "last"])

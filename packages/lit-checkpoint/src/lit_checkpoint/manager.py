@@ -164,9 +164,9 @@ class CheckpointManager:
         score = self._score(metrics)
         if not self._is_wanted(score, step):
             return None
+        self._unfinished = [path for path in self._unfinished if not self._remove(path)]
         name = self._name(step, epoch, metrics)
         self._storage.remove_litter(self._folder)
-        self._unfinished = [path for path in self._unfinished if not self._remove(path)]
         others = [entry for entry in self._entries if entry.file != name]
         made = Entry(name, step, epoch, score, time=time.time(), forever=self._is_milestone(step))
         # Announced before it is there: a process killed in between leaves an entry without a file, which is ignored,
