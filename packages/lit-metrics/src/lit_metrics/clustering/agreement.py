@@ -34,7 +34,7 @@ from lit_metrics.metric import Metric
 class ContingencyMetric(Metric):
     """Counts pairs of labels; subclasses read a value from the table of counts.
 
-    Labels may be any integers, so the state is a list: one row for each pair of labels in a large batch on the host, and
+    Labels may be any integers, so the state is a list: one row for each pair of labels in a large host batch, and
     one row per sample otherwise.
 
     Args:
