@@ -120,6 +120,7 @@ class RetrievalRecallAtFixedPrecision(_Curve):
         precision, recall, places = self.curve()
         if not len(places) or bool(recall.isnan().any()):
             return torch.tensor(torch.nan, dtype=torch.float64, device=self.device), torch.tensor(len(places))
-        reached = torch.where(precision >= self.min_precision, recall, 0.0)
+        # A mean of exactly min_precision may come out a rounding below it.
+        reached = torch.where(precision >= self.min_precision - 1e-12, recall, 0.0)
         best = reached.max()
         return best, torch.where(reached == best, places, 0).max()
