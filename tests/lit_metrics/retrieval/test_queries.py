@@ -289,9 +289,9 @@ def test_recall_at_fixed_precision_is_read_from_the_mean_curve(least: float, val
 
 
 def test_a_mean_precision_reaches_its_value_whatever_the_rounding() -> None:
-    metric = lm.RetrievalRecallAtFixedPrecision(0.3)
-    assert (0.1 + 0.7 + 0.1) / 3 < 0.3
-    target = torch.tensor([[1] + [0] * 9, [1] * 7 + [0] * 3, [1] + [0] * 9])
+    metric = lm.RetrievalRecallAtFixedPrecision(0.4)
+    assert torch.tensor([0.1, 0.4, 0.7], dtype=torch.float64).mean() < 0.4
+    target = torch.tensor([[1] + [0] * 9, [1] * 4 + [0] * 6, [1] * 7 + [0] * 3])
     metric.update(-torch.arange(10.0).expand(3, 10), target, torch.arange(3)[:, None].expand(3, 10))
     assert [float(v) for v in metric.compute()] == [1.0, 10.0]
 
