@@ -5,6 +5,7 @@ and summing spread over threads, since both let go of the interpreter lock.
 """
 
 import errno
+import mmap
 import os
 import struct
 import zipfile
@@ -35,6 +36,8 @@ _DAMAGED = (
     OverflowError,
     EOFError,
 )
+
+_PAGE = 1 << 21
 
 ReadAt = Callable[[memoryview, int], int]
 """Fills the view with what lies at the offset; returns how many bytes there were."""
@@ -127,6 +130,8 @@ class Checker:
 
     def read(self, record: Record, into: memoryview) -> None:
         """Fill ``into`` with the record; raises :class:`CheckpointCorruptError` if its sum is another."""
+        if record.size >= _SEGMENT:
+            _use_large_pages(into)
         if self._pool is None or record.size < 2 * _SEGMENT:
             found = self._fill(into, record.offset)
         else:
@@ -185,6 +190,25 @@ class Checker:
             )
 
 
+def _use_large_pages(memory: memoryview) -> None:
+    """Ask for pages of 2 MB: fresh memory then costs a few hundred faults per GB in place of a quarter of a million."""
+    if _madvise is None:
+        return
+    import ctypes
+
+    address = ctypes.addressof(ctypes.c_char.from_buffer(memory))
+    start = -(-address // _PAGE) * _PAGE
+    _madvise(ctypes.c_void_p(start), ctypes.c_size_t(address + len(memory) - start), mmap.MADV_HUGEPAGE)
+
+
+def _find_madvise() -> Any:
+    with suppress(ImportError, OSError, AttributeError):
+        import ctypes
+
+        return ctypes.CDLL(None).madvise if hasattr(mmap, "MADV_HUGEPAGE") else None
+    return None
+
+
 @dataclass(frozen=True)
 class _Piece:
     record: Record
@@ -220,6 +244,7 @@ def crc32_combine(first: int, second: int, second_length: int) -> int:
     return _multiply(_power_of_x(8 * second_length), first) ^ second
 
 
+_madvise = _find_madvise()
 _POLYNOMIAL = 0xEDB88320  # of CRC-32; the highest bit is the lowest power
 
 
