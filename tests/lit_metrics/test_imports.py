@@ -41,3 +41,36 @@ def test_every_public_name_exists_and_the_list_is_sorted(module: object) -> None
 def test_unknown_names_are_attribute_errors() -> None:
     with pytest.raises(AttributeError, match=r"lit_metrics.*Acuracy"):
         lit_metrics.Acuracy  # noqa: B018
+
+
+@pytest.mark.parametrize("first", ["import lit_metrics as lm; lm.MeanSquaredError", "import {path}.{name}"])
+def test_a_function_named_like_its_file_stays_the_function(first: str) -> None:
+    path, name = "lit_metrics.functional.regression", "mean_squared_error"
+    code = f"""
+import sys
+{first.format(path=path, name=name)}
+import lit_metrics.functional as lf
+assert "{path}.{name}" in sys.modules
+print(type({path.replace("lit_metrics.functional", "lf")}.{name}).__name__, type(lf.{name}).__name__)
+from {path} import {name}
+from {path}.{name} import {name} as inner
+print({name} is inner)
+"""
+    assert run(code).split() == ["function", "function", "True"]
+
+
+def test_every_public_name_is_what_its_stub_says_after_everything_was_imported() -> None:
+    code = """
+import importlib, pkgutil, sys, types
+import lit_metrics
+for found in pkgutil.walk_packages(lit_metrics.__path__, "lit_metrics."):
+    importlib.import_module(found.name)
+wrong = set()
+for path, module in sorted(sys.modules.items()):
+    if path.startswith("lit_metrics") and hasattr(module, "__path__"):
+        for name in module.__all__:
+            if isinstance(getattr(module, name), types.ModuleType):
+                wrong.add(path + "." + name)
+print(*sorted(wrong))
+"""
+    assert run(code).split() == ["lit_metrics.functional", "lit_metrics.testing"]

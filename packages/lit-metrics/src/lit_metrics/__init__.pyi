@@ -15,9 +15,14 @@ from lit_metrics.detection import *
 from lit_metrics.image import *
 from lit_metrics.metric import Metric as Metric
 from lit_metrics.nominal import *
+from lit_metrics.plotting import plot as plot
 from lit_metrics.regression import *
 from lit_metrics.retrieval import *
 from lit_metrics.segmentation import *
 from lit_metrics.shape import *
+from lit_metrics.statistics import Interval as Interval
+from lit_metrics.statistics import delong_interval as delong_interval
+from lit_metrics.statistics import ratio_interval as ratio_interval
+from lit_metrics.statistics import wilson_interval as wilson_interval
 from lit_metrics.text import *
 from lit_metrics.wrappers import *

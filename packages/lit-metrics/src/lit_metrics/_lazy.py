@@ -1,8 +1,8 @@
 """Names that are imported on first use, so that importing the package costs next to nothing.
 
 What a package offers stands once, in the `__init__.pyi` beside its `__init__.py`: type checkers read it as it is, and
-`attach` reads from it which module to import for a name. Lines are `from module import name as name`, or
-`from package import *` for everything that a sub-package offers.
+`attach` reads from it which module to import for a name. Imports are `from module import name as name`, which may be
+wrapped, or `from package import *` for everything that a sub-package offers.
 """
 
 from __future__ import annotations
@@ -11,13 +11,14 @@ import re
 import sys
 from importlib import import_module
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 _ROOT = Path(__file__).parent
-_LINE = re.compile(r"^from ([\w.]+) import (?:(\w+) as \2|\*)", re.MULTILINE)
+_LINE = re.compile(r"^from ([\w.]+) import (?:\(\s*)?(?:(\w+) as \2|\*)", re.MULTILINE)
 
 
 def attach(package: str) -> tuple[list[str], Callable[[str], Any], Callable[[], list[str]]]:
@@ -25,13 +26,21 @@ def attach(package: str) -> tuple[list[str], Callable[[str], Any], Callable[[], 
     homes = _homes(package)
     names = sorted(homes)
 
+    class Package(ModuleType):
+        def __setattr__(self, name: str, value: Any) -> None:
+            # Importing a sub-module sets it in its package; there a function of that name is what is offered.
+            if not isinstance(value, ModuleType) or homes.get(name, package) == package:
+                super().__setattr__(name, value)
+
+    sys.modules[package].__class__ = Package
+
     def get(name: str) -> Any:
         if name not in homes:
             raise AttributeError(f"module {package!r} has no attribute {name!r}")
         home = homes[name]
         inner = f"{home}.{name}"
         value = import_module(inner) if home == package else getattr(import_module(home), name)
-        setattr(sys.modules[package], name, value)
+        vars(sys.modules[package])[name] = value  # the next look-up does not come here
         return value
 
     return names, get, lambda: names

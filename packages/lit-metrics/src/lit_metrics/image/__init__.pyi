@@ -1,6 +1,3 @@
-# One name a line, however long: that is how the package reads this list.
-# fmt: off
-# ruff: noqa: E501, I001
 from lit_metrics.image.feature_distances import FrechetDistance as FrechetDistance
 from lit_metrics.image.feature_distances import KernelDistance as KernelDistance
 from lit_metrics.image.fidelity import RelativeAverageSpectralError as RelativeAverageSpectralError
@@ -9,12 +6,18 @@ from lit_metrics.image.fidelity import SpatialCorrelationCoefficient as SpatialC
 from lit_metrics.image.fidelity import TotalVariation as TotalVariation
 from lit_metrics.image.fidelity import VisualInformationFidelity as VisualInformationFidelity
 from lit_metrics.image.peak_signal_noise_ratio import PeakSignalNoiseRatio as PeakSignalNoiseRatio
-from lit_metrics.image.peak_signal_noise_ratio import PeakSignalNoiseRatioWithBlockedEffect as PeakSignalNoiseRatioWithBlockedEffect
-from lit_metrics.image.spectral import ErrorRelativeGlobalDimensionlessSynthesis as ErrorRelativeGlobalDimensionlessSynthesis
+from lit_metrics.image.peak_signal_noise_ratio import (
+    PeakSignalNoiseRatioWithBlockedEffect as PeakSignalNoiseRatioWithBlockedEffect,
+)
+from lit_metrics.image.spectral import (
+    ErrorRelativeGlobalDimensionlessSynthesis as ErrorRelativeGlobalDimensionlessSynthesis,
+)
 from lit_metrics.image.spectral import QualityWithNoReference as QualityWithNoReference
 from lit_metrics.image.spectral import SpatialDistortionIndex as SpatialDistortionIndex
 from lit_metrics.image.spectral import SpectralAngleMapper as SpectralAngleMapper
 from lit_metrics.image.spectral import SpectralDistortionIndex as SpectralDistortionIndex
-from lit_metrics.image.structural_similarity import MultiScaleStructuralSimilarityIndexMeasure as MultiScaleStructuralSimilarityIndexMeasure
+from lit_metrics.image.structural_similarity import (
+    MultiScaleStructuralSimilarityIndexMeasure as MultiScaleStructuralSimilarityIndexMeasure,
+)
 from lit_metrics.image.structural_similarity import StructuralSimilarityIndexMeasure as StructuralSimilarityIndexMeasure
 from lit_metrics.image.structural_similarity import UniversalImageQualityIndex as UniversalImageQualityIndex

@@ -1,4 +1,6 @@
-from lit_metrics.regression.continuous_ranked_probability_score import ContinuousRankedProbabilityScore as ContinuousRankedProbabilityScore
+from lit_metrics.regression.continuous_ranked_probability_score import (
+    ContinuousRankedProbabilityScore as ContinuousRankedProbabilityScore,
+)
 from lit_metrics.regression.correlation import ConcordanceCorrCoef as ConcordanceCorrCoef
 from lit_metrics.regression.correlation import PearsonCorrCoef as PearsonCorrCoef
 from lit_metrics.regression.cosine_similarity import CosineSimilarity as CosineSimilarity
@@ -13,8 +15,12 @@ from lit_metrics.regression.log_error import LogCoshError as LogCoshError
 from lit_metrics.regression.log_error import MeanSquaredLogError as MeanSquaredLogError
 from lit_metrics.regression.mean_absolute_error import MeanAbsoluteError as MeanAbsoluteError
 from lit_metrics.regression.mean_absolute_error import MeanAbsolutePercentageError as MeanAbsolutePercentageError
-from lit_metrics.regression.mean_absolute_error import SymmetricMeanAbsolutePercentageError as SymmetricMeanAbsolutePercentageError
-from lit_metrics.regression.mean_absolute_error import WeightedMeanAbsolutePercentageError as WeightedMeanAbsolutePercentageError
+from lit_metrics.regression.mean_absolute_error import (
+    SymmetricMeanAbsolutePercentageError as SymmetricMeanAbsolutePercentageError,
+)
+from lit_metrics.regression.mean_absolute_error import (
+    WeightedMeanAbsolutePercentageError as WeightedMeanAbsolutePercentageError,
+)
 from lit_metrics.regression.mean_squared_error import MeanSquaredError as MeanSquaredError
 from lit_metrics.regression.minkowski_distance import MinkowskiDistance as MinkowskiDistance
 from lit_metrics.regression.rank_correlation import KendallRankCorrCoef as KendallRankCorrCoef

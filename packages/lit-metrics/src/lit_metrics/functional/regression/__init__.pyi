@@ -1,4 +1,6 @@
-from lit_metrics.functional.regression.continuous_ranked_probability_score import continuous_ranked_probability_score as continuous_ranked_probability_score
+from lit_metrics.functional.regression.continuous_ranked_probability_score import (
+    continuous_ranked_probability_score as continuous_ranked_probability_score,
+)
 from lit_metrics.functional.regression.correlation import concordance_corrcoef as concordance_corrcoef
 from lit_metrics.functional.regression.correlation import pearson_corrcoef as pearson_corrcoef
 from lit_metrics.functional.regression.correlation import spearman_corrcoef as spearman_corrcoef
@@ -7,7 +9,9 @@ from lit_metrics.functional.regression.critical_success_index import critical_su
 from lit_metrics.functional.regression.divergence import jensen_shannon_divergence as jensen_shannon_divergence
 from lit_metrics.functional.regression.divergence import kl_divergence as kl_divergence
 from lit_metrics.functional.regression.explained_variance import explained_variance as explained_variance
-from lit_metrics.functional.regression.explained_variance import normalized_root_mean_squared_error as normalized_root_mean_squared_error
+from lit_metrics.functional.regression.explained_variance import (
+    normalized_root_mean_squared_error as normalized_root_mean_squared_error,
+)
 from lit_metrics.functional.regression.explained_variance import r2_score as r2_score
 from lit_metrics.functional.regression.explained_variance import relative_squared_error as relative_squared_error
 from lit_metrics.functional.regression.kendall import kendall_rank_corrcoef as kendall_rank_corrcoef
@@ -16,9 +20,15 @@ from lit_metrics.functional.regression.log_error import mean_squared_log_error a
 from lit_metrics.functional.regression.log_error import rmsle as rmsle
 from lit_metrics.functional.regression.mean_absolute_error import mae as mae
 from lit_metrics.functional.regression.mean_absolute_error import mean_absolute_error as mean_absolute_error
-from lit_metrics.functional.regression.mean_absolute_error import mean_absolute_percentage_error as mean_absolute_percentage_error
-from lit_metrics.functional.regression.mean_absolute_error import symmetric_mean_absolute_percentage_error as symmetric_mean_absolute_percentage_error
-from lit_metrics.functional.regression.mean_absolute_error import weighted_mean_absolute_percentage_error as weighted_mean_absolute_percentage_error
+from lit_metrics.functional.regression.mean_absolute_error import (
+    mean_absolute_percentage_error as mean_absolute_percentage_error,
+)
+from lit_metrics.functional.regression.mean_absolute_error import (
+    symmetric_mean_absolute_percentage_error as symmetric_mean_absolute_percentage_error,
+)
+from lit_metrics.functional.regression.mean_absolute_error import (
+    weighted_mean_absolute_percentage_error as weighted_mean_absolute_percentage_error,
+)
 from lit_metrics.functional.regression.mean_squared_error import mean_squared_error as mean_squared_error
 from lit_metrics.functional.regression.mean_squared_error import mse as mse
 from lit_metrics.functional.regression.mean_squared_error import rmse as rmse
