@@ -21,8 +21,8 @@ def as_tensor(value: Any, name: str) -> Tensor:
     """
     if isinstance(value, Tensor):
         return value
-    if isinstance(value, np.ndarray) and not value.flags.writeable:
-        value = value.copy()
+    if isinstance(value, np.ndarray) and (not value.flags.writeable or min(value.strides, default=0) < 0):
+        value = value.copy()  # torch has no read-only tensors and no negative strides
     if isinstance(value, float):
         return torch.tensor(value, dtype=torch.float64)
     try:
