@@ -14,7 +14,7 @@ from lit_checkpoint import (
     resolve_checkpoint,
 )
 
-PRELOAD = ["lit_checkpoint"]
+PRELOAD = ["lit_checkpoint.sharded", "torch.distributed.fsdp", "torch.distributed.tensor", __name__]
 
 
 def make_manager(folder, kind: str) -> CheckpointManager:

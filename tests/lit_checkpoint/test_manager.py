@@ -2,13 +2,14 @@ import json
 import math
 import shutil
 import threading
+import warnings
 from contextlib import suppress
 from pathlib import Path
 
 import pytest
 import torch
 
-from lit_checkpoint import CheckpointManager, load, resolve_checkpoint
+from lit_checkpoint import CheckpointManager, FileCheckpointIO, load, resolve_checkpoint
 
 
 def names(folder):
@@ -249,6 +250,33 @@ def test_nothing_old_is_removed_before_the_new_one_is_verified(tmp_path, monkeyp
     assert load(resolve_checkpoint(tmp_path, "last")) == {"i": 0}
 
 
+@pytest.mark.parametrize("failures", [0, 1, 2, 3])
+def test_a_failed_save_is_tried_again_as_often_as_allowed(tmp_path, monkeypatch, failures):
+    pauses, left = [], [failures]
+    real = FileCheckpointIO.save
+
+    def fail_first(self, state, path):
+        left[0] -= 1
+        if left[0] >= 0:
+            raise OSError(5, "the store is away")
+        real(self, state, path)
+
+    monkeypatch.setattr("lit_checkpoint.manager.time.sleep", pauses.append)
+    manager = CheckpointManager(tmp_path, retries=2)
+    manager.save({"i": 0}, step=0)
+    monkeypatch.setattr(FileCheckpointIO, "save", fail_first)
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        if failures == 3:
+            with pytest.raises(OSError, match="away"):
+                manager.save({"i": 1}, step=1)
+        else:
+            manager.save({"i": 1}, step=1)
+    assert pauses == [1, 2][:failures]
+    assert len(told) == len(pauses)
+    assert load(resolve_checkpoint(tmp_path, "last")) == {"i": 0 if failures == 3 else 1}
+
+
 def test_nothing_is_created_before_the_first_save(tmp_path):
     manager = CheckpointManager(tmp_path / "run")
     assert (manager.best_path, manager.last_path, manager.best_k) == (None, None, {})
@@ -262,6 +290,7 @@ def test_nothing_is_created_before_the_first_save(tmp_path):
         ({"save_top_k": -2}, "save_top_k=-2"),
         ({"save_last": -1}, "save_last=-1"),
         ({"keep_every_n_steps": 0}, "keep_every_n_steps=0"),
+        ({"retries": -1}, "retries=-1"),
         ({"filename": "a/b"}, "filename='a/b'"),
     ],
 )

@@ -38,6 +38,8 @@ class CheckpointManager:
         save_top_k: How many of the best are kept; ``-1`` keeps all, ``0`` none.
         save_last: How many of the newest are kept as well, however good they are; ``True`` is one, ``False`` none.
         keep_every_n_steps: The first checkpoint at or after each multiple of this ``step`` is kept for ever.
+        retries: How many more times a save that failed with an OSError is tried, after 1, 2, 4, ... seconds, each
+            with a warning. Default 0: the first error is raised.
         io: Format: a :class:`CheckpointIO` or a registered name; default one file of ``torch.save``.
 
     Raises:
@@ -67,6 +69,7 @@ class CheckpointManager:
         save_top_k: int = 1,
         save_last: bool | int = True,
         keep_every_n_steps: int | None = None,
+        retries: int = 0,
         io: str | CheckpointIO | None = None,
     ) -> None:
         if mode not in {"min", "max"}:
@@ -77,6 +80,8 @@ class CheckpointManager:
             raise ValueError(f"save_last={save_last} must be True, False or the number of newest ones to keep.")
         if keep_every_n_steps is not None and keep_every_n_steps < 1:
             raise ValueError(f"keep_every_n_steps={keep_every_n_steps} must be at least 1.")
+        if retries < 0:
+            raise ValueError(f"retries={retries} must be 0 or the number of further attempts.")
         if filename is not None:
             check_template(filename)
         self._storage, self._folder = locate(dirpath)
@@ -87,6 +92,7 @@ class CheckpointManager:
         self._top_k = save_top_k
         self._num_last = int(save_last)
         self._keep_every = keep_every_n_steps
+        self._retries = retries
         # Replaced, never changed: another thread may look at it while this one saves.
         self._entries: list[Entry] = []
         self._unfinished: list[str] = []
@@ -173,7 +179,7 @@ class CheckpointManager:
         # and not a file that no later manager would know as its own.
         if name not in self._files():
             self._write_index([*others, made])
-        self._io.save(state() if callable(state) else state, self._path(name))
+        self._save_state(state() if callable(state) else state, self._path(name))
         size = self._storage.size(self._path(name))
         self._entries = [*others, replace(made, size=size, time=time.time())]
         self._last = name
@@ -181,6 +187,16 @@ class CheckpointManager:
         self._remove_superseded()
         self._write_index(self._entries)
         return self._path(name)
+
+    def _save_state(self, state: State, path: str) -> None:
+        for attempt in range(self._retries):
+            try:
+                return self._io.save(state, path)
+            except OSError as error:  # noqa: PERF203 - a save takes longer
+                pause_s = 2**attempt
+                warnings.warn(f"Saving {path} failed ({error}); it is tried again in {pause_s} s.", RuntimeWarning, 3)
+                time.sleep(pause_s)
+        return self._io.save(state, path)
 
     @property
     def superseded(self) -> list[str]:
