@@ -3,6 +3,7 @@ import os
 import stat
 import subprocess
 import sys
+import time
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -137,6 +138,49 @@ def test_a_folder_that_may_not_be_written_raises(tmp_path, make_state):
             save(make_state(1), locked / "model.ckpt")
     finally:
         locked.chmod(stat.S_IRWXU)
+
+
+@pytest.mark.parametrize("fail_at", [1, 2, 3])
+def test_a_flush_that_fails_while_later_ones_succeed_is_not_missed(
+    tmp_path, monkeypatch, fail_at, make_state, assert_state
+):
+    path = tmp_path / "model.ckpt"
+    save(make_state(1), path)
+    flushes = []
+
+    def flush(descriptor):
+        flushes.append(descriptor)
+        if len(flushes) == fail_at:
+            raise OSError(errno.EIO, "Input/output error")  # which the system does not repeat
+
+    monkeypatch.setattr(storage, "_FLUSH_EVERY", 1 << 17)
+    monkeypatch.setattr(storage.os, "fsync", flush)
+    with pytest.raises(OSError, match="Input/output error"):
+        save({"parts": [torch.zeros(100_000) for _ in range(50)]}, path)
+    assert len(flushes) >= fail_at
+    monkeypatch.undo()
+    assert partials(tmp_path) == []
+    if fail_at == 1:
+        assert_state(load(path), 1)
+
+
+def test_a_failure_between_flushes_waits_for_them_before_the_file_is_closed(tmp_path, monkeypatch):
+    open_at_end = []
+
+    def flush(descriptor):
+        time.sleep(0.05)
+        open_at_end.append(os.fstat(descriptor).st_size >= 0)
+
+    def produce(sink):
+        sink.write(bytes(1 << 17))
+        raise ValueError("in the middle")
+
+    monkeypatch.setattr(storage, "_FLUSH_EVERY", 1 << 16)
+    monkeypatch.setattr(storage.os, "fsync", flush)
+    with pytest.raises(ValueError, match="in the middle"):
+        LocalStorage().write(str(tmp_path / "a"), produce, num_bytes=0)
+    assert open_at_end == [True]
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_saved_file_has_the_permissions_of_any_new_file(tmp_path, make_state):

@@ -7,7 +7,7 @@ import secrets
 import shutil
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from datetime import datetime
 from difflib import get_close_matches
@@ -24,6 +24,7 @@ PARTIAL = ".partial"
 
 _OBJECT_STORES = frozenset({"s3", "s3a", "gs", "gcs", "abfs", "abfss", "az", "adl", "oci", "oss", "r2", "hf"})
 _SPARE_BYTES = 1 << 20
+_FLUSH_EVERY = 1 << 26  # the disk writes while the next bytes are summed and copied
 
 
 class Sink(Protocol):
@@ -144,8 +145,11 @@ class LocalStorage(Storage):
             try:
                 _lock(descriptor)
                 sink = _LocalSink(descriptor)
-                produce(sink)
-                sink.close()
+                try:
+                    produce(sink)
+                    sink.close()
+                finally:
+                    sink.release()
                 _flush_and_check(descriptor, partial, check)
             finally:
                 os.close(descriptor)
@@ -216,6 +220,9 @@ class _LocalSink:
         self._descriptor = descriptor
         self._buffer = bytearray()
         self._error: OSError | None = None
+        self._unflushed = 0
+        self._flushing: list[Future[None]] = []
+        self._pool: ThreadPoolExecutor | None = None
 
     def write(self, data: Any, /) -> int:
         length = len(data)
@@ -236,13 +243,27 @@ class _LocalSink:
         self.flush()
         if self._error is not None:
             raise self._error
+        for flushed in self._flushing:
+            flushed.result()  # the system tells each failure to one flush only
+
+    def release(self) -> None:
+        """Wait for flushes under way: after it the descriptor may be closed."""
+        if self._pool is not None:
+            self._pool.shutdown()
 
     def _put(self, view: memoryview) -> None:
         try:
             while view and self._error is None:
-                view = view[os.write(self._descriptor, view) :]
+                count = os.write(self._descriptor, view)
+                view = view[count:]
+                self._unflushed += count
         except OSError as error:
             self._error = error
+        if self._unflushed >= _FLUSH_EVERY and all(flushed.done() for flushed in self._flushing):
+            self._unflushed = 0
+            with suppress(RuntimeError):  # a program that is ending starts no work
+                self._pool = self._pool or ThreadPoolExecutor(1, "lit-checkpoint-flush")
+                self._flushing.append(self._pool.submit(os.fsync, self._descriptor))
 
 
 def is_partial(name: str) -> bool:
