@@ -1,23 +1,13 @@
-"""What curve metrics cost beside hand-written torch; run `python -m tests.benchmarks.metrics_curves_bench`.
-
-Columns of torchmetrics and torcheval appear where they are importable. `--check` makes a broken bound an error.
-"""
+"""What metrics of scores cost, beside the same written by hand."""
 
 from __future__ import annotations
 
-import sys
-import time
-import warnings
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 
 import lit_metrics as lm
-from lit_metrics.functional import multiclass_auroc
-from tests.benchmarks.metrics_bench import micros, peer
-
-if TYPE_CHECKING:
-    from tests.benchmarks.metrics_bench import Call, Case
+from tests.benchmarks.metrics_table import Call, Case
 
 
 def binned_cases(n: int, steps: int, tm: Any) -> list[Case]:
@@ -37,8 +27,8 @@ def binned_cases(n: int, steps: int, tm: Any) -> list[Case]:
         theirs = tm.classification.BinaryAUROC(thresholds=steps)
         others["torchmetrics"] = lambda: theirs.update(preds, target)
     return [
-        (f"binned AUROC update {n}, {steps} thresholds", plain, lambda: ours.update(preds, target), 2.0, others),
-        (f"collection of 3 binned curves update {n}", plain, lambda: three.update(preds, target), 2.0, {}),
+        Case(f"binned AUROC update {n}, {steps} thresholds", lambda: ours.update(preds, target), plain, 2.0, others),
+        Case(f"collection of 3 binned curves update {n}", lambda: three.update(preds, target), plain, 2.0),
     ]
 
 
@@ -61,7 +51,7 @@ def exact_cases(n: int, tm: Any, te: Any) -> list[Case]:
         others["torchmetrics"] = lambda: tm.functional.classification.binary_auroc(probabilities, target)
     if te:
         others["torcheval"] = lambda: te.functional.binary_auroc(preds, target)
-    return [(f"exact AUROC of {n} scores", plain, ours, 1.0, others)]
+    return [Case(f"exact AUROC of {n} scores", ours, plain, 1.0, others)]
 
 
 def multiclass_cases(n: int, k: int, tm: Any) -> list[Case]:
@@ -71,47 +61,10 @@ def multiclass_cases(n: int, k: int, tm: Any) -> list[Case]:
     if tm:
         fn = tm.functional.classification.multiclass_auroc
         others["torchmetrics"] = lambda: fn(preds, target, num_classes=k, validate_args=False)
-    ours = lambda: multiclass_auroc(preds, target, k)  # noqa: E731
-    return [(f"exact AUROC of {k} classes, {n} samples", lambda: preds.sort(0), ours, 2.0, others)]
+    what = f"exact AUROC of {k} classes, {n} samples, to their sort"
+    return [Case(what, lambda: lm.functional.multiclass_auroc(preds, target, k), lambda: preds.sort(0), 2.0, others)]
 
 
-def forward_with_history(steps: int) -> float:
-    """Returns microseconds per forward of an exact metric that holds `steps` batches."""
-    preds, target = torch.rand(32), torch.randint(2, (32,))
-    metric = lm.BinaryAUROC()
-    for _ in range(steps):
-        metric.update(preds, target)
-    times = []
-    for _ in range(5):
-        start = time.thread_time()
-        for _ in range(100):
-            metric(preds, target)
-        times.append((time.thread_time() - start) / 100 * 1e6)
-    return min(times)
-
-
-def main(check: bool) -> int:
-    """Prints the table; returns how many bounds are broken if they are to be checked."""
-    torch.set_num_threads(1)
-    torch.manual_seed(0)
-    warnings.simplefilter("ignore")
-    tm, te = peer("torchmetrics"), peer("torcheval.metrics")
-    cases = binned_cases(4096, 200, tm) + exact_cases(100_000, tm, te) + multiclass_cases(2000, 100, tm)
-    broken = 0
-    print(f"{'what':52s} {'plain us':>9s} {'lit us':>9s} {'ratio':>6s} {'bound':>6s}  peers")
-    for name, plain, ours, bound, others in cases:
-        base, cost, *rest = micros([plain, ours, *others.values()], rounds=15)
-        beside = "  ".join(f"{other} {spent / base:.1f}x" for other, spent in zip(others, rest, strict=True))
-        broken += cost / base > bound
-        print(f"{name:52s} {base:9.1f} {cost:9.1f} {cost / base:6.2f} {bound:6.1f}  {beside}")
-    forward_with_history(10)
-    short, long = forward_with_history(10), forward_with_history(2000)
-    broken += long / short > 1.5
-    print(
-        f"{'forward of exact AUROC, step 2000 to step 10':52s} {short:9.1f} {long:9.1f} {long / short:6.2f} {1.5:6.1f}"
-    )
-    return broken if check else 0
-
-
-if __name__ == "__main__":
-    sys.exit(main("--check" in sys.argv))
+def cases(tm: Any, te: Any) -> list[Case]:
+    """Histograms of scores, and all scores kept."""
+    return binned_cases(4096, 200, tm) + exact_cases(100_000, tm, te) + multiclass_cases(2000, 100, tm)

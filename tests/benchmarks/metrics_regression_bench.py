@@ -1,27 +1,33 @@
-"""What regression metrics cost, as ratios to hand-written torch; `python tests/benchmarks/metrics_regression_bench.py`.
+"""What metrics of values cost, beside the same written by hand.
 
-`--check` makes a broken bound an error. The hand-written Pearson keeps the sums that a stable one needs: counts, means
-and centred sums, merged batch by batch.
+The hand-written Pearson keeps the sums that a stable one needs: counts, means and centred sums, merged batch by batch.
 """
 
 from __future__ import annotations
 
-import sys
-import warnings
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 
 import lit_metrics as lm
 import lit_metrics.functional as F
+from tests.benchmarks.metrics_table import Call, Case
 
-sys.path.insert(0, str(Path(__file__).parent))
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
-from metrics_bench import Case, micros, peer
+
+def peers(
+    make: Callable[[Any], Any], preds: torch.Tensor, target: torch.Tensor, tm: Any
+) -> tuple[dict[str, Call], dict[str, Call]]:
+    """Returns update and forward of the metric that `make` gives from torchmetrics."""
+    if not tm:
+        return {}, {}
+    theirs = make(tm)
+    return {"torchmetrics": lambda: theirs.update(preds, target)}, {"torchmetrics": lambda: theirs(preds, target)}
 
 
-def squared_error_cases(n: int, d: int, tm: Any) -> list[Case]:
+def squared_error_cases(n: int, d: int, tm: Any, te: Any) -> list[Case]:
     """Mean squared error of values (n, d)."""
     preds, target = torch.randn(n, d), torch.randn(n, d)
     error, total = torch.tensor(0.0, dtype=torch.float64), torch.tensor(0)
@@ -37,22 +43,13 @@ def squared_error_cases(n: int, d: int, tm: Any) -> list[Case]:
         return batch / target.numel()
 
     ours = lm.MeanSquaredError()
-    theirs = tm.MeanSquaredError() if tm else None
+    update, forward = peers(lambda m: m.MeanSquaredError(), preds, target, tm)
+    if te:
+        theirs = te.MeanSquaredError()
+        update["torcheval"] = lambda: theirs.update(preds, target)
     return [
-        (
-            f"MSE update {n}x{d}",
-            plain,
-            lambda: ours.update(preds, target),
-            2.0,
-            {"torchmetrics": lambda: theirs.update(preds, target)} if theirs else {},
-        ),
-        (
-            f"MSE forward {n}x{d}",
-            plain_forward,
-            lambda: ours(preds, target),
-            3.0,
-            {"torchmetrics": lambda: theirs(preds, target)} if theirs else {},
-        ),
+        Case(f"MSE update {n}x{d}", lambda: ours.update(preds, target), plain, 2.0, update),
+        Case(f"MSE forward {n}x{d}", lambda: ours(preds, target), plain_forward, 3.0, forward),
     ]
 
 
@@ -93,56 +90,35 @@ def pearson_cases(n: int, d: int, tm: Any) -> list[Case]:
     several = lm.MetricCollection(
         [ours.clone(), lm.ConcordanceCorrCoef(d), lm.R2Score(num_outputs=d), lm.ExplainedVariance(num_outputs=d)]
     )
-    theirs = tm.PearsonCorrCoef(num_outputs=d) if tm else None
+    update, forward = peers(lambda m: m.PearsonCorrCoef(num_outputs=d), preds, target, tm)
     return [
-        (
+        Case(
             f"Pearson update {n}x{d}",
-            lambda: plain.update(preds, target),
             lambda: ours.update(preds, target),
-            2.0,
-            {"torchmetrics": lambda: theirs.update(preds, target)} if theirs else {},
-        ),
-        (
-            f"Pearson forward {n}x{d}",
-            lambda: plain.forward(preds, target),
-            lambda: ours(preds, target),
-            3.0,
-            {"torchmetrics": lambda: theirs(preds, target)} if theirs else {},
-        ),
-        (
-            f"Pearson, concordance, R2, explained variance update {n}x{d}",
             lambda: plain.update(preds, target),
-            lambda: several.update(preds, target),
             2.0,
-            {},
+            update,
+        ),
+        Case(
+            f"Pearson forward {n}x{d}", lambda: ours(preds, target), lambda: plain.forward(preds, target), 3.0, forward
+        ),
+        Case(
+            f"Pearson, concordance, R2, explained variance update {n}x{d}",
+            lambda: several.update(preds, target),
+            lambda: plain.update(preds, target),
+            2.0,
         ),
     ]
 
 
 def kendall_case(n: int, tm: Any) -> Case:
-    """Kendall's correlation against one sort of its input."""
+    """Kendall's correlation, to one sort of its input."""
     preds, target = torch.randn(n), torch.randn(n)
-    others = {"torchmetrics": lambda: tm.functional.kendall_rank_corrcoef(preds, target)} if tm and n <= 5000 else {}
-    return (f"Kendall {n}", preds.sort, lambda: F.kendall_rank_corrcoef(preds, target), 60.0, others)
+    others = {"torchmetrics": lambda: tm.functional.kendall_rank_corrcoef(preds, target)} if tm else {}
+    return Case(f"Kendall {n}, to one sort", lambda: F.kendall_rank_corrcoef(preds, target), preds.sort, 60.0, others)
 
 
-def main(check: bool) -> int:
-    """Prints the table; returns how many bounds are broken if they are to be checked."""
-    torch.set_num_threads(1)
-    torch.manual_seed(0)
-    warnings.simplefilter("ignore")
-    tm = peer("torchmetrics")
-    cases = squared_error_cases(32, 10, tm) + pearson_cases(32, 10, tm) + pearson_cases(4096, 1, tm)
-    cases += [kendall_case(5000, tm)]
-    broken = 0
-    print(f"{'what':62s} {'plain us':>9s} {'lit us':>9s} {'ratio':>6s} {'bound':>6s}  peers")
-    for name, plain, ours, bound, others in cases:
-        base, cost, *rest = micros([plain, ours, *others.values()])
-        beside = "  ".join(f"{other} {spent / base:.1f}x" for other, spent in zip(others, rest, strict=True))
-        broken += cost / base > bound
-        print(f"{name:62s} {base:9.1f} {cost:9.1f} {cost / base:6.2f} {bound:6.1f}  {beside}")
-    return broken if check else 0
-
-
-if __name__ == "__main__":
-    sys.exit(main("--check" in sys.argv))
+def cases(tm: Any, te: Any) -> list[Case]:
+    """Small batches, and one long column."""
+    small = squared_error_cases(32, 10, tm, te) + pearson_cases(32, 10, tm)
+    return [*small, *squared_error_cases(4096, 1, tm, te), *pearson_cases(4096, 1, tm), kendall_case(5000, tm)]
