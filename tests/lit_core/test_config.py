@@ -4,8 +4,11 @@ import math
 from typing import Any
 
 import pytest
+import torch
 
+from lit_core import Trainer
 from lit_core.config import TrainerConfig
+from tests.lit_core.tiny import Regression, loader, trainer
 
 
 @pytest.mark.parametrize(
@@ -37,6 +40,16 @@ from lit_core.config import TrainerConfig
         ({"gradient_clip_val": math.nan}, r"gradient_clip_val .* got nan"),
         ({"gradient_clip_algorithm": "l2"}, r"'norm' or 'value', got 'l2'"),
         ({"fast_dev_run": -1}, r"fast_dev_run .* got -1"),
+        ({"max_time": "12h30"}, r"max_time is a positive duration.*got '12h30'"),
+        ({"max_time": {"hour": 1}}, r"max_time .* got \{'hour': 1\}"),
+        ({"val_check_interval": "0s"}, r"val_check_interval .* got '0s'"),
+        ({"accumulate_grad_batches": {0: 0}}, r"accumulate_grad_batches .* got \{0: 0\}"),
+        ({"accumulate_grad_batches": {}}, r"accumulate_grad_batches .* got \{\}"),
+        ({"accumulate_grad_batches": {"0": 2}}, r"accumulate_grad_batches .* got \{'0': 2\}"),
+        ({"overfit_batches": -1}, r"overfit_batches .* got -1"),
+        ({"deterministic": "yes"}, r"deterministic .* got 'yes'"),
+        ({"deterministic": True, "benchmark": True}, r"benchmark=True .* deterministic forbids"),
+        ({"truncated_bptt_steps": 0}, r"truncated_bptt_steps .* got 0"),
         ({"min_epochs": 3, "max_epochs": 2}, r"min_epochs=3 is more than max_epochs=2"),
         ({"min_steps": 3, "max_steps": 2}, r"min_steps=3 is more than max_steps=2"),
     ],
@@ -60,6 +73,9 @@ def test_what_makes_no_sense_is_refused_with_the_name_and_the_value(settings: di
         {"limit_train_batches": 1.0},
         {"fast_dev_run": 3},
         {"gradient_clip_val": 0.5, "gradient_clip_algorithm": "value"},
+        {"max_time": "00:00:00:01"},
+        {"val_check_interval": "1.5min"},
+        {"accumulate_grad_batches": {2: 4}},
     ],
 )
 def test_the_limits_of_what_makes_sense_are_accepted(settings: dict[str, Any]) -> None:
@@ -98,3 +114,31 @@ def test_a_fast_dev_run_limits_every_stage() -> None:
 def test_settings_cannot_be_changed_afterwards() -> None:
     with pytest.raises(AttributeError):
         TrainerConfig().max_epochs = 3  # type: ignore[misc]
+
+
+def test_barebones_turns_off_all_that_is_not_training_and_refuses_what_asks_for_it() -> None:
+    runner = Trainer(accelerator="cpu", barebones=True)
+    assert runner.loggers == runner.callbacks == []
+    with pytest.raises(ValueError, match="barebones=True turns logger off, but logger='csv'"):
+        Trainer(accelerator="cpu", barebones=True, logger="csv")
+
+
+@pytest.mark.parametrize("deterministic", [True, "warn"])
+def test_torch_is_deterministic_inside_a_run_and_as_before_after_it(deterministic: Any) -> None:
+    seen: list[tuple[bool, bool, bool]] = []
+
+    class Looks(Regression):
+        def training_step(self, batch: Any, batch_idx: int) -> Any:
+            seen.append(
+                (
+                    torch.are_deterministic_algorithms_enabled(),
+                    torch.is_deterministic_algorithms_warn_only_enabled(),
+                    torch.is_anomaly_enabled(),
+                )
+            )
+            return super().training_step(batch, batch_idx)
+
+    trainer(deterministic=deterministic, detect_anomaly=True, limit_train_batches=1).fit(Looks(), loader())
+    assert seen == [(True, deterministic == "warn", True)]
+    assert not torch.are_deterministic_algorithms_enabled()
+    assert not torch.is_anomaly_enabled()

@@ -1,11 +1,13 @@
 """Older spellings of the Trainer's arguments."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from lit_core import ModelCheckpoint, ProgressBar, Trainer
-from lit_core.legacy import translate
+from lit_core.legacy import merge_legacy, translate
+from tests.lit_core.tiny import Regression, loader, trainer
 
 
 @pytest.mark.parametrize(
@@ -21,6 +23,9 @@ from lit_core.legacy import translate
         ({"progress_bar_refresh_rate": 0}, {"enable_progress_bar": False}),
         ({"progress_bar_refresh_rate": 20}, {"enable_progress_bar": True}),
         ({"replace_sampler_ddp": False}, {"use_distributed_sampler": False}),
+        ({"tpu_cores": 8}, {"accelerator": "tpu", "devices": 8}),
+        ({"reload_dataloaders_every_epoch": True}, {"reload_dataloaders_every_n_epochs": 1}),
+        ({"weights_save_path": "x"}, {"default_root_dir": "x"}),
     ],
 )
 def test_older_spellings_become_todays_with_one_warning_that_names_both(
@@ -32,6 +37,41 @@ def test_older_spellings_become_todays_with_one_warning_that_names_both(
     assert found == expected
     (warning,) = caught
     assert all(name in str(warning.message) for name in (*given, *expected))
+
+
+@pytest.mark.parametrize("name", ["process_position", "flush_logs_every_n_steps", "amp_backend"])
+def test_older_arguments_that_have_no_use_any_more_say_so(name: str) -> None:
+    with pytest.warns(DeprecationWarning, match=f"{name}=.* has no effect"):
+        assert translate({name: 1}, []) == {}
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ({"accelerator": "ddp"}, {"accelerator": "auto", "strategy": "ddp"}),
+        ({"accelerator": "ddp_cpu"}, {"accelerator": "cpu", "strategy": "ddp_spawn"}),
+        ({"precision": 32}, {"precision": "32-true"}),
+        ({"precision": 16}, {"precision": "16-mixed"}),
+        ({"precision": "bf16"}, {"precision": "bf16-mixed"}),
+    ],
+)
+def test_words_that_moved_to_another_argument_are_understood(given: dict[str, Any], expected: dict[str, Any]) -> None:
+    before = {"accelerator": "auto", "strategy": "auto", "precision": "32-true", "gradient_clip_val": 0.0}
+    with pytest.warns(DeprecationWarning, match="older spelling"):
+        merged = merge_legacy({**before, **given}, {})
+    assert merged == {**before, "gradient_clip_val": None, **expected}
+
+
+def test_resume_from_checkpoint_is_the_ckpt_path_of_fit(tmp_path: Path) -> None:
+    first = trainer(max_epochs=1)
+    module = Regression()
+    first.fit(module, loader())
+    first.save_checkpoint(tmp_path / "a.ckpt")
+
+    with pytest.warns(DeprecationWarning, match=r"resume_from_checkpoint.*fit\(\.\.\., ckpt_path="):
+        second = trainer(max_epochs=2, resume_from_checkpoint=tmp_path / "a.ckpt")
+    second.fit(Regression(), loader())
+    assert second.global_step == 2 * first.global_step
 
 
 def test_the_warning_points_at_the_line_that_calls_the_trainer() -> None:

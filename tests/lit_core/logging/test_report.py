@@ -1,5 +1,6 @@
 """When rows leave, with which coordinates, and what callbacks, loggers and the bar are shown."""
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -150,10 +151,62 @@ def test_what_callbacks_log_at_the_end_of_an_epoch_is_in_that_epoch() -> None:
     assert seen == [-1.0, 0.0, 1.0]
 
 
-def test_step_values_in_evaluation_are_refused_rather_than_dropped() -> None:
-    class Wrong(Regression):
+def test_step_values_in_evaluation_are_rows_by_batch_and_epoch_values_stay_apart() -> None:
+    class Steps(Regression):
         def validation_step(self, batch, batch_idx):
-            self.log("v", 1.0, on_step=True)
+            self.log("v", float(batch_idx), on_step=True, on_epoch=True)
+            self.log("quiet", 1.0)
 
-    with pytest.raises(ValueError, match=r"on_step=True\) has no meaning in validation_step"):
-        trainer(max_epochs=1).fit(Wrong(), loader(), loader())
+    rows = Rows()
+    runner = trainer(logger=rows, max_epochs=2)
+    runner.fit(Steps(), loader(2, 2), loader(6, 2))
+    steps = [row for row in rows.rows if "v_step" in row.metrics]
+    assert [(row.stage, row.step, row.metrics) for row in steps] == [
+        ("validate", number, {"v_step": float(number % 3)}) for number in range(6)
+    ]
+    assert [row.metrics for row in rows.rows if "v_epoch" in row.metrics] == [{"v_epoch": 1.0, "quiet": 1.0}] * 2
+
+
+@pytest.mark.parametrize(
+    ("reduce_fx", "expected"),
+    [
+        (torch.median, 2.0),
+        (lambda values: values.quantile(0.75), 3.0),
+        (torch.max, 9.0),
+        (sum, 15.0),
+        (torch.mean, 3.0),
+        (min, 0.0),
+    ],
+)
+def test_values_are_reduced_by_functions_too(reduce_fx: Any, expected: float) -> None:
+    numbers = (0.0, 1.0, 2.0, 3.0, 9.0)
+
+    class Own(Regression):
+        def validation_step(self, batch, batch_idx):
+            self.log("v", torch.tensor(numbers[batch_idx]), reduce_fx=reduce_fx)
+
+    assert trainer().validate(Own(), loader(10, 2), verbose=False) == [{"v": expected}]
+
+
+def test_a_function_of_all_values_goes_on_after_a_resume_inside_the_epoch(tmp_path: Path) -> None:
+    class Own(Regression):
+        def training_step(self, batch, batch_idx):
+            self.log("n", float(self.trainer.progress.batches), on_step=False, on_epoch=True, reduce_fx=torch.median)
+            return self.loss(batch)
+
+    first = trainer(max_steps=2)
+    first.fit(Own(), loader(10, 2))
+    first.save_checkpoint(tmp_path / "cut.ckpt")
+    second = trainer(max_epochs=1)
+    second.fit(Own(), loader(10, 2), ckpt_path=tmp_path / "cut.ckpt")
+    assert second.callback_metrics["n"] == 2.0
+
+
+def test_arguments_of_earlier_versions_are_accepted_and_others_refused() -> None:
+    class Old(Regression):
+        def validation_step(self, batch, batch_idx):
+            self.log("v", 1.0, enable_graph=True, sync_dist_group=None, tbptt_reduce_fx=torch.mean)
+            self.log("w", 1.0, on_epochs=True)
+
+    with pytest.raises(TypeError, match=r"self\.log takes no argument 'on_epochs'"):
+        trainer().validate(Old(), loader(4, 2), verbose=False)

@@ -1,6 +1,9 @@
 """The training loop: which hook when, where an epoch ends, what stops it."""
 
 import copy
+import os
+import signal
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -17,7 +20,7 @@ NOT_SPIED = {"configure_callbacks", "configure_optimizers", "backward", "transfe
 SPIED = [
     name
     for name, hook in HOOKS.items()
-    if "module" in hook.owners and name not in NOT_SPIED and not name.endswith("_dataloader")
+    if "module" in hook.owners and name not in NOT_SPIED and not name.endswith("_dataloader") and not hook.today
 ]
 
 
@@ -120,6 +123,151 @@ def test_every_hook_of_module_and_callbacks_is_called_in_this_order() -> None:
         *ends("on_fit_end"),
         *ends("teardown"),
     ]
+
+
+class OldCallback(Callback):
+    """Methods with the names and the signatures of PyTorch Lightning 1.0."""
+
+    def __init__(self, calls: list[str]) -> None:
+        self.calls = calls
+        self.outputs: list[Any] = []
+
+    def on_epoch_start(self, trainer: Any, pl_module: Any) -> None:
+        self.calls.append("c.on_epoch_start")
+
+    def on_batch_end(self, trainer: Any, pl_module: Any) -> None:
+        self.calls.append("c.on_batch_end")
+
+    def on_train_batch_end(  # type: ignore[override]
+        self, trainer: Any, pl_module: Any, outputs: Any, batch: Any, batch_idx: int, dataloader_idx: int
+    ) -> None:
+        self.calls.append(f"c.on_train_batch_end {batch_idx} {dataloader_idx}")
+
+    def on_train_epoch_end(self, trainer: Any, pl_module: Any, outputs: Any) -> None:  # type: ignore[override]
+        self.outputs = list(outputs)
+
+
+def test_modules_and_callbacks_of_1_0_run_as_they_are() -> None:
+    calls: list[str] = []
+
+    def noting(name: str) -> Any:
+        return lambda self: calls.append(name)
+
+    class Old(Silent):
+        def on_train_batch_start(self, batch: Any, batch_idx: int, dataloader_idx: int) -> None:  # type: ignore[override]
+            calls.append(f"on_train_batch_start {batch_idx} {dataloader_idx}")
+
+        def on_epoch_end(self) -> None:
+            calls.append("on_epoch_end")
+            self.log("late", 2.0)
+
+        def optimizer_step(  # type: ignore[override]
+            self,
+            epoch: int,
+            batch_idx: int,
+            optimizer: Any,
+            optimizer_idx: int,
+            optimizer_closure: Any,
+            on_tpu: bool,
+            using_native_amp: bool,
+            using_lbfgs: bool,
+        ) -> None:
+            calls.append(f"optimizer_step {optimizer_idx} {on_tpu}")
+            optimizer.step(closure=optimizer_closure)
+
+    for name in (
+        "on_pretrain_routine_start",
+        "on_pretrain_routine_end",
+        "on_fit_start",
+        "on_epoch_start",
+        "on_batch_start",
+    ):
+        setattr(Old, name, noting(name))
+    callback = OldCallback(calls)
+    runner = trainer(callbacks=[callback])
+    runner.fit(Old(), loader(4, 2))
+
+    batch = ["on_batch_start", "on_train_batch_start {} 0", "optimizer_step 0 False", "c.on_batch_end"]
+    assert calls == [
+        "on_fit_start",
+        "on_pretrain_routine_start",
+        "on_pretrain_routine_end",
+        "c.on_epoch_start",
+        "on_epoch_start",
+        *[call.format(i) for i in range(2) for call in [*batch, "c.on_train_batch_end {} 0"]],
+        "on_epoch_end",
+    ]
+    assert len(callback.outputs) == 2
+    assert runner.callback_metrics["late"] == 2
+
+
+def test_steps_that_take_the_batch_alone_are_given_it_alone() -> None:
+    class Short(Regression):
+        def training_step(self, batch: Any) -> Any:  # type: ignore[override]
+            return self.loss(batch)
+
+        def validation_step(self, batch: Any) -> None:  # type: ignore[override]
+            self.log("val_loss", self.loss(batch))
+
+        def predict_step(self, batch: Any) -> Any:  # type: ignore[override]
+            return len(batch[0])
+
+    runner, module = trainer(), Short()
+    runner.fit(module, loader(4, 2), loader(4, 2))
+    assert "val_loss" in runner.callback_metrics
+    assert runner.predict(module, loader(4, 2)) == [2, 2]
+
+
+def test_the_end_by_ctrl_c_is_told_to_callbacks() -> None:
+    class Heard(Callback):
+        heard = 0
+
+        def on_train_batch_end(self, trainer: Any, module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
+            os.kill(os.getpid(), signal.SIGINT)
+
+        def on_keyboard_interrupt(self, trainer: Any, module: Any) -> None:
+            self.heard += 1
+
+    callback = Heard()
+    runner = trainer(callbacks=[callback])
+    runner.fit(Regression(), loader(8, 2))
+    assert (callback.heard, runner.global_step, runner.stop_reason) == (1, 1, "interrupt")
+
+
+def test_training_stops_when_max_time_has_passed_and_says_so() -> None:
+    class Slow(Regression):
+        def training_step(self, batch: Any, batch_idx: int) -> Any:
+            time.sleep(0.02)
+            return super().training_step(batch, batch_idx)
+
+    runner = trainer(max_time={"seconds": 0.1}, max_epochs=-1)
+    runner.fit(Slow(), loader(8, 2))
+    assert 2 <= runner.global_step <= 6
+    assert runner.stop_reason == "max_time of 0.1 s has passed"
+
+
+@pytest.mark.parametrize("every", [0, 2])
+def test_loaders_of_hooks_are_made_anew_every_so_many_epochs(every: int) -> None:
+    class Own(Regression):
+        made = 0
+
+        def train_dataloader(self) -> Any:
+            self.made += 1
+            return loader(4, 2)
+
+    module = Own()
+    trainer(max_epochs=5, reload_dataloaders_every_n_epochs=every).fit(module)
+    assert module.made == (3 if every else 1)
+    assert len(module.losses) == 10
+
+
+def test_overfitting_repeats_the_same_batches_unshuffled() -> None:
+    module = Regression()
+    data = DataLoader(samples(16), batch_size=2, shuffle=True)
+    runner = trainer(max_epochs=3, overfit_batches=2)
+    runner.fit(module, data, loader(8, 2))
+    assert module.seen == [[0, 1], [2, 3]] * 3
+    assert runner.num_training_batches == runner.num_evaluation_batches == 2
 
 
 def test_what_the_module_logs_in_an_end_hook_is_there_for_callbacks_of_the_same_hook() -> None:
@@ -314,6 +462,19 @@ def test_validation_comes_when_its_interval_says(settings: dict[str, Any], expec
     watch = Validations()
     trainer(max_epochs=2, callbacks=[watch], **settings).fit(Regression(), loader(10, 2), loader())
     assert watch.at == expected
+
+
+def test_validation_comes_when_its_time_has_passed() -> None:
+    class Slow(Regression):
+        def training_step(self, batch: Any, batch_idx: int) -> Any:
+            time.sleep(0.02)
+            return super().training_step(batch, batch_idx)
+
+    validations = Validations()
+    trainer(val_check_interval={"seconds": 0.07}, max_epochs=1, callbacks=[validations]).fit(
+        Slow(), loader(40, 2), loader(2, 2)
+    )
+    assert 3 <= len(validations.at) <= 6
 
 
 def test_an_interval_longer_than_the_epoch_is_refused_as_it_would_never_validate() -> None:

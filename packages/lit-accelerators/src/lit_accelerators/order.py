@@ -174,12 +174,20 @@ class BatchOrder(Sampler[list[int]]):
 
 
 def own_order(
-    loader: DataLoader[Any], *, seed: int, world_size: int = 1, rank: int = 0, even: bool = False
+    loader: DataLoader[Any],
+    *,
+    seed: int,
+    world_size: int = 1,
+    rank: int = 0,
+    even: bool = False,
+    shuffle: bool | None = None,
 ) -> DataLoader[Any] | None:
     """The same loader with its order dealt by a :class:`BatchOrder`; ``None`` where the order is not ours to choose.
 
     Ours are plain ``DataLoader`` objects over map-style datasets that visit every sample once, in sequence or shuffled.
     Not ours: iterable datasets, subclasses of ``DataLoader``, samplers and batch samplers of the user, no batching.
+
+    ``shuffle`` is the loader's unless it is given.
 
     The random numbers that workers start from are drawn from ``seed`` too, unless the loader has a generator.
 
@@ -197,7 +205,7 @@ def own_order(
     order = BatchOrder(
         len(cast(Sized, loader.dataset)),
         loader.batch_size,
-        shuffle=isinstance(loader.sampler, RandomSampler),
+        shuffle=isinstance(loader.sampler, RandomSampler) if shuffle is None else shuffle,
         drop_last=loader.drop_last,
         seed=seed,
         world_size=world_size,

@@ -2,9 +2,37 @@
 
 import math
 from dataclasses import dataclass, fields
+from datetime import timedelta
 from typing import Any
 
+from lit_core.durations import seconds
+
 Limit = int | float | None
+
+
+_BARE = {
+    "logger": False,
+    "enable_checkpointing": False,
+    "enable_progress_bar": False,
+    "num_sanity_val_steps": 0,
+    "detect_anomaly": False,
+    "fast_dev_run": False,
+}
+
+
+def barebones(given: dict[str, Any]) -> dict[str, Any]:
+    """The settings with everything off that is not training.
+
+    Raises:
+        ValueError: for a setting that asks for something which is off.
+    """
+    defaults = {field.name: field.default for field in fields(TrainerConfig)}
+    for name, value in _BARE.items():
+        if given[name] != value and given[name] != defaults[name]:
+            raise ValueError(
+                f"barebones=True turns {name} off, but {name}={given[name]!r} was given: drop one of them."
+            )
+    return {**given, **_BARE}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,11 +51,13 @@ class TrainerConfig:
     min_epochs: int | None = None
     max_steps: int = -1
     min_steps: int | None = None
+    max_time: Any = None
     limit_train_batches: Limit = None
     limit_val_batches: Limit = None
     limit_test_batches: Limit = None
     limit_predict_batches: Limit = None
-    val_check_interval: int | float = 1.0
+    overfit_batches: int | float = 0
+    val_check_interval: Any = 1.0
     check_val_every_n_epoch: int | None = 1
     num_sanity_val_steps: int = 2
     log_every_n_steps: int = 50
@@ -40,6 +70,12 @@ class TrainerConfig:
     truncated_bptt_steps: int | None = None
     inference_mode: bool = True
     use_distributed_sampler: bool = True
+    reload_dataloaders_every_n_epochs: int = 0
+    prepare_data_per_node: bool = True
+    deterministic: bool | str = False
+    benchmark: bool | None = None
+    detect_anomaly: bool = False
+    barebones: bool = False
     default_root_dir: Any = None
 
     def __post_init__(self) -> None:
@@ -53,10 +89,23 @@ class TrainerConfig:
         for name in ("min_epochs", "min_steps"):
             self._whole(name, least=0)
         self._whole("num_sanity_val_steps", least=-1)
+        self._whole("reload_dataloaders_every_n_epochs", least=0)
+        if self.max_time is not None:
+            seconds("max_time", self.max_time)
+        if self.deterministic not in (True, False, "warn"):
+            raise ValueError(f"deterministic is True, False or 'warn', got {self.deterministic!r}.")
+        if self.deterministic and self.benchmark:
+            raise ValueError("benchmark=True lets cuDNN choose algorithms by speed, which deterministic forbids.")
         for name in ("log_every_n_steps", "num_nodes", "check_val_every_n_epoch", "truncated_bptt_steps"):
             self._whole(name, least=1)
         self._accumulation()
-        for name in ("limit_train_batches", "limit_val_batches", "limit_test_batches", "limit_predict_batches"):
+        for name in (
+            "limit_train_batches",
+            "limit_val_batches",
+            "limit_test_batches",
+            "limit_predict_batches",
+            "overfit_batches",
+        ):
             self._limit(name)
         self._interval()
         if self.gradient_clip_val is not None and not self.gradient_clip_val > 0:
@@ -99,11 +148,14 @@ class TrainerConfig:
 
     def _interval(self) -> None:
         value = self.val_check_interval
+        if isinstance(value, (str, dict, timedelta)):
+            seconds("val_check_interval", value)
+            return
         whole = isinstance(value, int) and not isinstance(value, bool) and value >= 1
         if not whole and not (isinstance(value, float) and 0.0 < value <= 1.0):
             raise ValueError(
-                "val_check_interval is a number of batches (int >= 1) or a fraction of the epoch in (0.0, 1.0], "
-                f"got {value!r}."
+                "val_check_interval is a number of batches (int >= 1), a fraction of the epoch in (0.0, 1.0], or a "
+                f"duration ('30min'), got {value!r}."
             )
         if self.check_val_every_n_epoch is None and not whole:
             raise ValueError(
@@ -117,6 +169,17 @@ class TrainerConfig:
     def dev_batches(self) -> int | None:
         """Batches of every stage in a fast development run; None in a real one."""
         return int(self.fast_dev_run) or None
+
+    @property
+    def max_seconds(self) -> float:
+        """Training time at most."""
+        return math.inf if self.max_time is None else seconds("max_time", self.max_time)
+
+    @property
+    def validation_seconds(self) -> float | None:
+        """Training time between validations, where the interval is a duration."""
+        value = self.val_check_interval
+        return seconds("val_check_interval", value) if isinstance(value, (str, dict, timedelta)) else None
 
     @property
     def last_epoch(self) -> float:
@@ -146,5 +209,7 @@ class TrainerConfig:
         """The limit of batches of a stage (``"train"``, ``"val"``, ``"test"``, ``"predict"``)."""
         if self.dev_batches:
             return self.dev_batches
+        if self.overfit_batches and stage in ("train", "val"):
+            return self.overfit_batches
         value: Limit = getattr(self, f"limit_{stage}_batches")
         return value

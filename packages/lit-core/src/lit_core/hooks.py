@@ -5,9 +5,11 @@ event, the bound methods that somebody really wrote. An event that nobody implem
 """
 
 import difflib
-from collections.abc import Callable, Iterable, Sequence
+import inspect
+import itertools
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import partial, wraps
 from typing import Any, Literal
 
 Owner = Literal["module", "callback", "datamodule"]
@@ -27,7 +29,7 @@ class LogRule:
 
 
 STEP = LogRule(on_step=True, on_epoch=False)
-EVAL_STEP = LogRule(on_step=False, on_epoch=True, step_allowed=False)
+EVAL_STEP = LogRule(on_step=False, on_epoch=True)
 EPOCH = LogRule(on_step=False, on_epoch=True, step_allowed=False)
 
 
@@ -43,6 +45,11 @@ class Hook:
     args: tuple[str, ...] = ()
     owners: tuple[Owner, ...] = ("module",)
     log: LogRule | None = None
+    today: str | None = None
+    """Of a name that only PyTorch Lightning 1.0 has: the event at which it is called, just before its own methods."""
+
+    after: bool = False
+    """Whether it is called just after them instead."""
 
 
 _BOTH: tuple[Owner, ...] = ("callback", "module")
@@ -72,15 +79,22 @@ HOOKS: dict[str, Hook] = {
         Hook("configure_model"),
         Hook("configure_optimizers"),
         Hook("on_fit_start", (), _BOTH),
+        Hook("on_pretrain_routine_start", (), _BOTH, today="on_fit_start", after=True),
+        Hook("on_pretrain_routine_end", (), _BOTH, today="on_fit_start", after=True),
         Hook("on_sanity_check_start", (), ("callback",)),
         Hook("on_sanity_check_end", (), ("callback",)),
         *_stage_hooks("train", STEP, EPOCH),
+        Hook("on_epoch_start", (), _BOTH, EPOCH, today="on_train_epoch_start"),
+        Hook("on_batch_start", (), _BOTH, STEP, today="on_train_batch_start"),
+        Hook("on_batch_end", (), _BOTH, STEP, today="on_train_batch_end"),
+        Hook("on_epoch_end", (), _BOTH, EPOCH, today="on_train_epoch_end"),
         *_stage_hooks("validation", EVAL_STEP, EPOCH),
         *_stage_hooks("test", EVAL_STEP, EPOCH),
         *_stage_hooks("predict", None, None),
         Hook("on_fit_end", (), _BOTH),
         Hook("teardown", ("stage",), _ALL),
         Hook("on_exception", ("exception",), ("callback", "module")),
+        Hook("on_keyboard_interrupt", (), ("callback",)),
         # Data
         Hook("train_dataloader", (), _DATA),
         Hook("val_dataloader", (), _DATA),
@@ -120,7 +134,7 @@ HOOKS: dict[str, Hook] = {
 }
 
 EVENTS: tuple[str, ...] = tuple(
-    name for name, hook in HOOKS.items() if "callback" in hook.owners and "state" not in name
+    name for name, hook in HOOKS.items() if "callback" in hook.owners and "state" not in name and hook.today is None
 )
 """Hooks that callbacks may implement and that :class:`HookTable` dispatches."""
 
@@ -141,6 +155,57 @@ def overrides(owner: object, name: str, base: type) -> bool:
     """Whether the class of ``owner`` gives its own ``name`` in place of the one of ``base``."""
     own = getattr(owner, name, None)
     return own is not None and getattr(own, "__func__", own) is not getattr(base, name, None)
+
+
+def takes(function: Any, name: str) -> bool:
+    """Whether a function has a parameter of this name that must be given."""
+    found = inspect.signature(function).parameters.get(name)
+    return found is not None and found.default is inspect.Parameter.empty
+
+
+def fitted(
+    function: Callable[..., Any], names: tuple[str, ...], past: Mapping[str, Callable[[], Any]] | None
+) -> Callable[..., Any]:
+    """``function`` as it is called today; arguments that only its older signature has are filled in.
+
+    A function of fewer parameters than ``names`` gets the first of them; one that takes them all, and no other, is
+    returned as it is.
+
+    Args:
+        function: a user's method, bound.
+        names: of the arguments that it is called with.
+        past: the value of each argument that older signatures have, by name.
+    """
+    try:
+        parameters = inspect.signature(function).parameters.values()
+    except ValueError:
+        return function
+    if any(p.kind is inspect.Parameter.VAR_POSITIONAL for p in parameters):
+        return function
+    positional = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+    more = [p.name for p in positional[len(names) :] if p.default is p.empty and p.name in (past or {})]
+    if len(positional) >= len(names) and not more:
+        return function
+    most = min(len(names), len(positional))
+
+    def call(*args: Any) -> Any:
+        return function(*args[:most], **{name: (past or {})[name]() for name in more})
+
+    return call
+
+
+def step_of(module: Any, name: str) -> Callable[..., Any]:
+    """A module's step; one that takes the batch alone is not given its index."""
+    step: Callable[..., Any] = getattr(module, name)
+    kinds = [p.kind for p in inspect.signature(step).parameters.values()]
+    if kinds != [inspect.Parameter.POSITIONAL_OR_KEYWORD]:
+        return step
+
+    @wraps(step)
+    def step_of_batch(batch: Any, *_: Any) -> Any:
+        return step(batch)
+
+    return step_of_batch
 
 
 def check_hook_names(owner: object, base: type) -> None:
@@ -176,6 +241,7 @@ class HookTable:
 
     ``on_*_end`` runs the module, then the callbacks by phase; every other event runs the callbacks, then the module.
     What the module logs in a hook belongs to that hook: ``enter`` is told its name before, and the last one after.
+    ``past`` gives the arguments that only older signatures have: methods of PyTorch Lightning 1.0 run as they are.
     """
 
     def __init__(
@@ -186,16 +252,27 @@ class HookTable:
         callbacks: Sequence[Any],
         callback_base: type,
         enter: Callable[[str], str],
+        past: Mapping[str, Callable[[], Any]] | None = None,
     ) -> None:
         self._enter = enter
         ordered = sorted(callbacks, key=lambda callback: PHASES.index(callback.phase))
         self.calls: dict[str, Calls | None] = {}
         """By event; None where nobody implements it, so that the loops can leave it out."""
-        for name in EVENTS:
-            own = (getattr(module, name),) if overrides(module, name, module_base) else ()
-            others = [callback for callback in ordered if overrides(callback, name, callback_base)]
-            bound = tuple(partial(getattr(callback, name), trainer, module) for callback in others)
-            self.calls[name] = Calls(own, bound) if own or bound else None
+        older = {name: hook for name, hook in HOOKS.items() if hook.today is not None}
+        for event in EVENTS:
+            names = [name for name, hook in older.items() if hook.today == event and not hook.after]
+            names += [event, *(name for name, hook in older.items() if hook.today == event and hook.after)]
+            own = [
+                fitted(getattr(module, name), HOOKS[event].args, past)
+                for name in names
+                if overrides(module, name, module_base)
+            ]
+            bound = []
+            for callback, name in itertools.product(ordered, names):
+                if overrides(callback, name, callback_base):
+                    method = fitted(getattr(callback, name), ("trainer", "module", *HOOKS[event].args), past)
+                    bound.append(partial(method, trainer, module))
+            self.calls[event] = Calls(tuple(own), tuple(bound)) if own or bound else None
 
     def start(self, name: str, *args: Any) -> list[Any]:
         """Run callbacks, then module; returns what they returned."""

@@ -19,19 +19,34 @@ def translate(given: Mapping[str, Any], known: Iterable[str]) -> dict[str, Any]:
             hint = f" Did you mean {near[0]!r}?" if near else ""
             raise TypeError(f"Trainer takes no argument {name!r}.{hint}")
         new = _TRANSLATIONS[name](value)
-        warnings.warn(
-            f"Trainer({name}=...) is the older spelling of Trainer({', '.join(f'{k}={v!r}' for k, v in new.items())}).",
-            DeprecationWarning,
-            stacklevel=4,  # translate, merge_legacy, Trainer.__init__, the caller
+        today = f"Trainer({', '.join(f'{k}={v!r}' for k, v in new.items())})"
+        today = _ADVICE[name].format(value) if name in _ADVICE else today
+        _warn(
+            f"Trainer({name}=...) is the older spelling of {today}." if new else f"Trainer({name}=...) has no effect."
         )
         result |= new
     return result
+
+
+def _warn(message: str) -> None:
+    warnings.warn(message, DeprecationWarning, stacklevel=5)  # _warn, its caller, merge_legacy, Trainer.__init__
 
 
 def merge_legacy(given: dict[str, Any], legacy: Mapping[str, Any]) -> dict[str, Any]:
     """Settings with the older spellings put in; callbacks join."""
     translated = translate(legacy, given)
     merged = {**given, **translated}
+    accelerator, precision = merged["accelerator"], merged["precision"]
+    if accelerator in _BACKENDS:
+        strategy = "ddp_spawn" if accelerator == "ddp_cpu" else accelerator
+        kind = "cpu" if accelerator == "ddp_cpu" else "auto"
+        merged |= {"accelerator": kind, "strategy": strategy}
+        _warn(f"Trainer(accelerator={accelerator!r}) is the older spelling of Trainer(strategy={strategy!r}).")
+    if precision in (16, 32, 64, "bf16"):
+        merged |= _precision(precision)
+        _warn(f"Trainer(precision={precision!r}) is the older spelling of Trainer(precision={merged['precision']!r}).")
+    if merged["gradient_clip_val"] == 0:  # 1.0's default, which clips nothing
+        merged["gradient_clip_val"] = None
     if "callbacks" in translated and given["callbacks"] is not None:
         before = given["callbacks"]
         merged["callbacks"] = [*(before if isinstance(before, (list, tuple)) else [before]), *translated["callbacks"]]
@@ -40,6 +55,18 @@ def merge_legacy(given: dict[str, Any], legacy: Mapping[str, Any]) -> dict[str, 
 
 def _checkpoint_callback(value: Any) -> dict[str, Any]:
     return {"enable_checkpointing": value} if isinstance(value, bool) else {"callbacks": [value]}
+
+
+def _precision(value: Any) -> dict[str, Any]:
+    return {"precision": {16: "16-mixed", 32: "32-true", 64: "64-true", "bf16": "bf16-mixed"}[value]}
+
+
+def _tpu_cores(value: Any) -> dict[str, Any]:
+    return {"accelerator": "tpu", "devices": value} if value else {}
+
+
+def _without_effect(value: Any) -> dict[str, Any]:
+    return {}
 
 
 def _gpus(value: Any) -> dict[str, Any]:
@@ -53,4 +80,17 @@ _TRANSLATIONS = {
     "distributed_backend": lambda value: {"strategy": "auto" if value is None else value},
     "progress_bar_refresh_rate": lambda value: {"enable_progress_bar": bool(value)},
     "replace_sampler_ddp": lambda value: {"use_distributed_sampler": value},
+    "tpu_cores": _tpu_cores,
+    "resume_from_checkpoint": lambda value: {"resume_from_checkpoint": value},
+    "reload_dataloaders_every_epoch": lambda value: {"reload_dataloaders_every_n_epochs": int(value)},
+    "weights_save_path": lambda value: {"default_root_dir": value},
+    "process_position": _without_effect,
+    "flush_logs_every_n_steps": _without_effect,
+    "auto_select_gpus": _without_effect,
+    "amp_backend": _without_effect,
+    "amp_level": _without_effect,
 }
+_ADVICE = {"resume_from_checkpoint": "fit(..., ckpt_path={!r})"}
+
+_BACKENDS = ("ddp", "ddp_cpu", "ddp_spawn", "ddp_notebook", "dp", "ddp2", "horovod")
+"""What 1.0 called an accelerator, and is a strategy today."""

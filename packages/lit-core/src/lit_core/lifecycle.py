@@ -19,7 +19,7 @@ from lit_core.callbacks.base import Callback
 from lit_core.callbacks.model_checkpoint import ModelCheckpoint
 from lit_core.data.loaders import PreparedLoader, as_list, prepare_loader
 from lit_core.datamodule import LightningDataModule
-from lit_core.hooks import check_hook_names, overrides
+from lit_core.hooks import check_hook_names, overrides, takes
 from lit_core.module import LightningModule
 from lit_core.optimizers import LightningOptimizer, parse_optimizers
 from lit_core.run import Run, Stage, StopSignal
@@ -67,6 +67,12 @@ def check_written(module: LightningModule, stage: Stage) -> None:
             raise TypeError(f"{type(module).__name__} has no {name}, which Trainer.{stage} needs: write it.")
 
 
+def keeps_outputs(module: LightningModule, callbacks: Iterable[Callback]) -> bool:
+    """Whether what training steps return is asked for at the end of the epoch."""
+    ends = (module.on_train_epoch_end, *(callback.on_train_epoch_end for callback in callbacks))
+    return overrides(module, "training_epoch_end", LightningModule) or any(takes(end, "outputs") for end in ends)
+
+
 def order_seed() -> int:
     """The seed that the order of samples follows from: that of torch's generator, which is not advanced."""
     return torch.initial_seed() & ((1 << 63) - 1)
@@ -78,7 +84,7 @@ def setup_data_and_model(run: Run) -> None:
     if run.datamodule is not None:
         check_hook_names(run.datamodule, LightningDataModule)
         owners.insert(0, run.datamodule)
-    if run.strategy.local_rank == 0:
+    if (run.strategy.local_rank if run.config.prepare_data_per_node else run.strategy.global_rank) == 0:
         for owner in owners:
             owner.prepare_data()
     run.strategy.collectives.barrier()
@@ -96,7 +102,14 @@ def tear_down(run: Run) -> None:
 
 
 def load_data(run: Run, sources: Sources, seed: int) -> None:
-    """Make the loaders of the stage."""
+    """Make the loaders of the stage; those of hooks anew, later, if the Trainer was told so."""
+    every = run.config.reload_dataloaders_every_n_epochs
+    if run.stage == "fit" and every:
+        run.reload_data(every, lambda: _load(run, sources, seed))
+    _load(run, sources, seed)
+
+
+def _load(run: Run, sources: Sources, seed: int) -> None:
     if run.stage == "fit":
         train = _source(run, "train", sources.train)
         if train is None:
@@ -139,6 +152,7 @@ def _prepare(run: Run, name: str, source: Any, seed: int) -> PreparedLoader:
         rank=run.strategy.global_rank,
         training=name == "train",
         own=run.config.use_distributed_sampler,
+        shuffle=False if run.config.overfit_batches and name in ("train", "val") else None,
     )
 
 
@@ -147,8 +161,6 @@ def configure_optimizers(run: Run) -> None:
     parsed, precision = parse_optimizers(run.module.configure_optimizers()), run.strategy.precision
     named = zip(parsed.optimizers, parsed.names, strict=True)
     run.take_optimizers(parsed, [LightningOptimizer(optimizer, precision, name) for optimizer, name in named])
-    if overrides(run.module, "training_epoch_end", LightningModule):
-        run.keep_outputs()
 
 
 def log_hyperparameters(run: Run, loggers: Iterable[Logger]) -> None:
@@ -203,9 +215,9 @@ def find_checkpoint(which: str, callbacks: list[Callback], root: str) -> str | N
 
 
 @contextmanager
-def interruptible(stop: StopSignal) -> Iterator[None]:
-    """Inside, Ctrl-C asks training to stop after this batch and save; a second one raises ``KeyboardInterrupt``."""
-    if threading.current_thread() is not threading.main_thread():
+def interruptible(stop: StopSignal, stage: Stage) -> Iterator[None]:
+    """Inside ``fit``, Ctrl-C asks to stop after this batch and save; a second one raises ``KeyboardInterrupt``."""
+    if stage != "fit" or threading.current_thread() is not threading.main_thread():
         yield
         return
 

@@ -331,11 +331,12 @@ class LightningModule(nn.Module, HasHParams):
         logger: bool = True,
         on_step: bool | None = None,
         on_epoch: bool | None = None,
-        reduce_fx: str = "mean",
+        reduce_fx: str | Callable[..., Any] = "mean",
         sync_dist: bool = False,
         add_dataloader_idx: bool = True,
         batch_size: int | None = None,
         rank_zero_only: bool = False,
+        **older: Any,
     ) -> None:
         """Log a number, from any hook. Nothing is read from the device until rows are written.
 
@@ -345,13 +346,16 @@ class LightningModule(nn.Module, HasHParams):
                 is computed at the end of the epoch and reset. Logged ``on_step``, a metric shows its value so far.
             prog_bar: show it in the progress bar.
             logger: give it to the loggers.
-            on_step: log the value of this step (default: in training hooks that run per batch).
+            on_step: log the value of this step (default: in training hooks that run per batch). In evaluation these are
+                process 0's values, by the number of the batch.
             on_epoch: log the reduction over the epoch and all processes (default: everywhere else).
-            reduce_fx: ``"mean"`` (weighted by batch size), ``"sum"``, ``"min"`` or ``"max"``, in float64.
+            reduce_fx: ``"mean"`` (weighted by batch size), ``"sum"``, ``"min"`` or ``"max"``, in float64; or a
+                function of all values of the epoch and of all processes (a tensor), which are then kept.
             sync_dist: reduce step values over processes too; epoch values always are.
             add_dataloader_idx: with several loaders, append ``/dataloader_idx_{i}`` to the key.
             batch_size: weight of this value, where it is not the number of samples in the batch.
             rank_zero_only: take the value of process 0 alone.
+            older: arguments that earlier versions had (``enable_graph``, ``sync_dist_group``, ...), without effect.
 
         Raises:
             ValueError: for options that contradict each other, the hook, or an earlier call with the same key.
@@ -376,6 +380,7 @@ class LightningModule(nn.Module, HasHParams):
             add_dataloader_idx,
             batch_size,
             rank_zero_only,
+            **older,
         )
 
     def log_dict(self, dictionary: Mapping[str, Any], **options: Any) -> None:

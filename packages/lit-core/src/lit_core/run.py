@@ -80,7 +80,7 @@ class Run:
     optimizers: Optimizers = field(default_factory=Optimizers)
     wrapped: list[LightningOptimizer] = field(default_factory=list)
     epoch_outputs: list[Any] | None = None
-    """What the training steps of this epoch returned; None where no ``training_epoch_end`` asks for it."""
+    """What the training steps of this epoch returned; None where nobody asks for it."""
 
     sanity_checking: bool = False
     """Whether the validation that runs is the one before training."""
@@ -88,15 +88,35 @@ class Run:
     last_step: float = field(init=False)
     """Updates at most, read once from the settings."""
 
+    timed: bool = field(init=False)
+    """Whether anything depends on the time that has passed."""
+
+    validation_time_up: bool = False
+    """Whether the time between validations has passed."""
+
     _rng: dict[str, Any] | None = None
+    _reload: Callable[[], None] | None = None
+    _reload_every: int = 0
 
     def __post_init__(self) -> None:
         self.last_step = self.config.last_step
+        self._most_seconds, self._validation_seconds = self.config.max_seconds, self.config.validation_seconds
+        self._validated_at = 0.0
+        self.timed = self._most_seconds < math.inf or self._validation_seconds is not None
 
     def take_data(self, train: PreparedLoader | None, evaluated: list[PreparedLoader]) -> None:
         """Work on these loaders."""
         self.train_loader, self.evaluated = train, evaluated
         self.val_loaders = evaluated if self.stage == "fit" else []
+
+    def reload_data(self, every: int, load: Callable[[], None]) -> None:
+        """Call ``load`` again at the beginning of every ``every``-th epoch after the first."""
+        self._reload_every, self._reload = every, load
+
+    def open_epoch(self) -> None:
+        """An epoch begins: its loaders may be due to be made anew."""
+        if self._reload is not None and self.progress.epoch and self.progress.epoch % self._reload_every == 0:
+            self._reload()
 
     def take_transfer(self, transfer: Callable[[Any, int], Any] | None) -> None:
         """Move batches so; None where they are where they should be."""
@@ -105,10 +125,6 @@ class Run:
     def take_optimizers(self, optimizers: Optimizers, wrapped: list[LightningOptimizer]) -> None:
         """Train with these."""
         self.optimizers, self.wrapped = optimizers, wrapped
-
-    def keep_outputs(self) -> None:
-        """Keep what the training steps of an epoch return."""
-        self.epoch_outputs = []
 
     @property
     def automatic_optimization(self) -> bool:
@@ -135,7 +151,7 @@ class Run:
                     "across epochs."
                 )
             return interval
-        if interval == 1.0:
+        if interval == 1.0 or self._validation_seconds is not None:
             return math.inf
         if self.num_batches == math.inf:
             raise ValueError(
@@ -154,6 +170,28 @@ class Run:
         if self.stop.interrupted:
             return True
         return progress.epoch >= (config.min_epochs or 0) and progress.global_step >= (config.min_steps or 0)
+
+    def read_time(self) -> None:
+        """See what is due by the time that has passed; with several processes, process 0 looks and tells."""
+        if self.strategy.global_rank == 0:
+            now = self.progress.read_timer()
+            if now >= self._most_seconds:
+                self.stop.ask(f"max_time of {self._most_seconds:g} s has passed")
+            if self._validation_seconds is not None:
+                self.validation_time_up = now - self._validated_at >= self._validation_seconds
+
+    def note_validation(self) -> None:
+        """A validation begins now."""
+        self._validated_at, self.validation_time_up = self.progress.read_timer(), False
+
+    def agree(self) -> None:
+        """Tell every process if one was asked to stop, and what is due by process 0's clock."""
+        if self.timed:
+            self.read_time()
+        if self.strategy.world_size > 1:
+            told = self.strategy.collectives.all_gather_object((self.stop.reason, self.validation_time_up))
+            self.stop.agree(reason for reason, _ in told)
+            self.validation_time_up = told[0][1]
 
     @contextmanager
     def sanity_check(self) -> Iterator[None]:

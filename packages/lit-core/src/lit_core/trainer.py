@@ -1,22 +1,18 @@
 """Trainer: runs a LightningModule on the hardware at hand."""
 
 import atexit
-from collections.abc import Callable, Sequence
-from contextlib import nullcontext
+from collections.abc import Callable
+from datetime import timedelta
 from os import PathLike
 from typing import Any
 
 import torch
-from torch import Tensor
-from torch.optim import Optimizer
 
-from lit_accelerators import Strategy
 from lit_core import checkpoint as checkpoints
 from lit_core import lifecycle
 from lit_core.callbacks.base import Callback
-from lit_core.callbacks.early_stopping import EarlyStopping
-from lit_core.callbacks.model_checkpoint import ModelCheckpoint
 from lit_core.config import Limit, TrainerConfig
+from lit_core.config import barebones as bare_settings
 from lit_core.data.batch_size import find_batch_size
 from lit_core.data.transfer import make_transfer
 from lit_core.datamodule import LightningDataModule
@@ -26,11 +22,11 @@ from lit_core.lifecycle import Sources
 from lit_core.logging.collector import Collector
 from lit_core.logging.report import Report
 from lit_core.loops import evaluate, predict, train
-from lit_core.loops.groups import estimated_updates
+from lit_core.modes import torch_settings
 from lit_core.module import LightningModule
-from lit_core.optimizers import LightningOptimizer, SchedulerConfig
 from lit_core.processes import Outcome, bring_back, in_process_zero, take_over
 from lit_core.progress import Progress
+from lit_core.readings import TrainerReadings
 from lit_core.resolve import (
     default_io,
     join_callbacks,
@@ -40,10 +36,9 @@ from lit_core.resolve import (
     resolve_strategy,
 )
 from lit_core.run import Run, Stage, StopSignal
-from lit_loggers import Logger
 
 
-class Trainer:
+class Trainer(TrainerReadings):
     """Runs a :class:`LightningModule`: the same code on a laptop and on many devices.
 
     Args:
@@ -59,11 +54,15 @@ class Trainer:
         min_epochs: epochs before which nobody can stop training early.
         max_steps: updates at most (``global_step``); -1 for no limit.
         min_steps: updates before which nobody can stop training early.
+        max_time: training time at most, over all resumed runs: ``"00:12:00:00"`` (days, hours, minutes, seconds),
+            ``"90min"``, a timedelta or a dict of its arguments. No validation or save is cut short.
         limit_train_batches: batches per epoch (int) or fraction of them (float).
         limit_val_batches: as above, of every validation loader.
         limit_test_batches: as above, of every test loader.
         limit_predict_batches: as above, of every prediction loader.
-        val_check_interval: validate every so many training batches (int) or this fraction of the epoch (float).
+        overfit_batches: train and validate on this many batches (int) or this fraction (float), unshuffled; 0 for off.
+        val_check_interval: validate every so many training batches (int), this fraction of the epoch (float), or when
+            this much training time has passed (a duration as for ``max_time``).
         check_val_every_n_epoch: validate in every so many epochs; None counts batches across epochs.
         num_sanity_val_steps: validation batches to try before training; -1 for all.
         log_every_n_steps: updates between rows of step values.
@@ -78,6 +77,12 @@ class Trainer:
             attribute of the module).
         inference_mode: evaluate under ``torch.inference_mode`` (True) or ``torch.no_grad``.
         use_distributed_sampler: own the order of plain DataLoaders: exact resume, and data dealt to processes.
+        reload_dataloaders_every_n_epochs: ask the dataloader hooks again every so many epochs; 0 for never.
+        prepare_data_per_node: call ``prepare_data`` once per node, or (False) once in all.
+        deterministic: have torch use deterministic algorithms only (True), or warn where there are none (``"warn"``).
+        benchmark: let cuDNN choose the fastest algorithms; torch's setting if None.
+        detect_anomaly: let autograd find the operation that made a NaN; slow.
+        barebones: turn off everything that is not training, to measure its overhead.
         default_root_dir: folder or URL for everything written; the working folder by default.
         legacy: older spellings (``gpus``, ``checkpoint_callback``, ...), translated with a warning.
 
@@ -107,11 +112,13 @@ class Trainer:
         min_epochs: int | None = None,
         max_steps: int = -1,
         min_steps: int | None = None,
+        max_time: str | timedelta | dict[str, float] | None = None,
         limit_train_batches: Limit = None,
         limit_val_batches: Limit = None,
         limit_test_batches: Limit = None,
         limit_predict_batches: Limit = None,
-        val_check_interval: int | float = 1.0,
+        overfit_batches: int | float = 0,
+        val_check_interval: int | float | str | timedelta | dict[str, float] = 1.0,
         check_val_every_n_epoch: int | None = 1,
         num_sanity_val_steps: int = 2,
         log_every_n_steps: int = 50,
@@ -124,11 +131,19 @@ class Trainer:
         truncated_bptt_steps: int | None = None,
         inference_mode: bool = True,
         use_distributed_sampler: bool = True,
+        reload_dataloaders_every_n_epochs: int = 0,
+        prepare_data_per_node: bool = True,
+        deterministic: bool | str = False,
+        benchmark: bool | None = None,
+        detect_anomaly: bool = False,
+        barebones: bool = False,
         default_root_dir: str | PathLike[str] | None = None,
         **legacy: Any,
     ) -> None:
         given = {name: value for name, value in locals().items() if name not in ("self", "legacy")}
-        self._config = TrainerConfig(**(merge_legacy(given, legacy) if legacy else given))
+        given = merge_legacy(given, legacy)
+        self._resume_from = given.pop("resume_from_checkpoint", None)
+        self._config = TrainerConfig(**(bare_settings(given) if barebones else given))
         self._root = resolve_root(self._config)
         self._strategy = resolve_strategy(self._config)
         self._loggers = resolve_loggers(self._config, self._root)
@@ -288,6 +303,8 @@ class Trainer:
             sources, datamodule = Sources(), sources.datamodule
         self._module = module
         self._datamodule = datamodule if datamodule is not None else self._datamodule
+        if ckpt_path is None and stage == "fit":
+            ckpt_path = self._resume_from
         path = lifecycle.choose_checkpoint(stage, ckpt_path, self._callbacks, self._root)
         self._stop.clear()
         self._seed = lifecycle.order_seed() if self._seed is None else self._seed
@@ -312,7 +329,7 @@ class Trainer:
             if strategy.world_size > 1 and strategy.launcher.returns_to_caller:
                 atexit.register(strategy.teardown)
             run = self._run = self._prepare(stage, module)
-            with lifecycle.interruptible(self._stop) if stage == "fit" else nullcontext():
+            with lifecycle.interruptible(self._stop, stage), torch_settings(self._config):
                 result = self._run_stage(run, sources, path, keep)
             status = "interrupted" if self._stop.interrupted else "success"
             outcome = bring_back(run, result, self._callbacks)
@@ -343,6 +360,8 @@ class Trainer:
         callbacks = self._callbacks = join_callbacks(self._callbacks, module.configure_callbacks())
         collector = Collector(module, strategy.collectives, find_batch_size)
         self._log_dir = self.broadcast(self._log_dir or self._find_log_dir()) if strategy.world_size > 1 else None
+        outputs: list[Any] = []
+        past = {"dataloader_idx": lambda: 0, "outputs": lambda: outputs}
         return Run(
             stage=stage,
             config=self._config,
@@ -350,7 +369,8 @@ class Trainer:
             datamodule=self._datamodule,
             strategy=strategy,
             progress=self._progress,
-            hooks=HookTable(self, module, LightningModule, callbacks, Callback, collector.enter),
+            hooks=HookTable(self, module, LightningModule, callbacks, Callback, collector.enter, past),
+            epoch_outputs=outputs if lifecycle.keeps_outputs(module, callbacks) else None,
             collector=collector,
             report=Report(collector, self._loggers if strategy.is_global_zero else (), self._progress),
             stop=self._stop,
@@ -395,204 +415,6 @@ class Trainer:
             train.run(run)
         run.hooks.end("on_fit_end")
 
-    def _find_log_dir(self) -> str | None:
-        return next((logger.log_dir for logger in self._loggers if logger.log_dir is not None), None)
-
     def __getstate__(self) -> dict[str, Any]:
         """Settings and progress: what a run holds stays in its process."""
         return {**self.__dict__, "_run": None, "_module": None}
-
-    @property
-    def _running(self) -> Run:
-        if self._run is None:
-            raise RuntimeError("The Trainer has not run yet: call fit, validate, test or predict first.")
-        return self._run
-
-    @property
-    def _report(self) -> Report:
-        return self._running.report
-
-    # What users read --------------------------------------------------------------------------------------------------
-
-    @property
-    def strategy(self) -> Strategy:
-        """How the run uses devices and processes."""
-        return self._strategy
-
-    @property
-    def progress(self) -> Progress:
-        """The clock; read it, do not write it."""
-        return self._progress
-
-    @property
-    def current_epoch(self) -> int:
-        """Index of the running epoch."""
-        return self._progress.epoch
-
-    @property
-    def global_step(self) -> int:
-        """Updates so far: +1 for each batch or accumulation group in which an optimizer stepped."""
-        return self._progress.global_step
-
-    @property
-    def max_epochs(self) -> float:
-        """Epochs at most; infinity for no limit."""
-        return self._config.last_epoch
-
-    @property
-    def max_steps(self) -> float:
-        """Updates at most; infinity for no limit."""
-        return self._config.last_step
-
-    @property
-    def num_training_batches(self) -> float:
-        """Batches of an epoch on this process, infinity where nobody knows."""
-        return self._running.num_batches
-
-    @property
-    def num_evaluation_batches(self) -> float:
-        """Batches of the loaders that are validated, tested or predicted, on this process."""
-        return sum(loader.num_batches for loader in self._running.evaluated)
-
-    @property
-    def estimated_stepping_batches(self) -> float:
-        """Updates that the whole training will make, for schedulers made in ``configure_optimizers``."""
-        return estimated_updates(self._config, self._running.optimizers.configs, self.num_training_batches)
-
-    @property
-    def is_last_batch(self) -> bool:
-        """Whether the batch run last was the last of its epoch."""
-        return self._progress.batch >= self._running.num_batches
-
-    @property
-    def validates_later(self) -> bool:
-        """Whether a validation that this run will make has not been made yet."""
-        return bool(self._running.val_loaders) and self._progress.validated_batches < 0
-
-    @property
-    def stage(self) -> Stage:
-        """``"fit"``, ``"validate"``, ``"test"`` or ``"predict"``."""
-        return self._running.stage
-
-    @property
-    def sanity_checking(self) -> bool:
-        """Whether the validation that runs is the one before training."""
-        return self._running.sanity_checking
-
-    @property
-    def should_stop(self) -> bool:
-        """Whether training was asked to stop; set it True to ask."""
-        return self._stop.reason is not None
-
-    @should_stop.setter
-    def should_stop(self, value: bool) -> None:
-        if value:
-            self._stop.ask("trainer.should_stop was set")
-        else:
-            self._stop.clear()
-
-    @property
-    def stop_reason(self) -> str | None:
-        """Why training stopped before its limits; None if it did not."""
-        return self._stop.reason
-
-    @property
-    def callback_metrics(self) -> dict[str, Tensor]:
-        """Newest value of every logged key; epoch values in float64."""
-        return self._report.callback_metrics
-
-    @property
-    def logged_metrics(self) -> dict[str, float]:
-        """What the loggers were given last."""
-        return self._report.logged_metrics
-
-    @property
-    def progress_bar_metrics(self) -> dict[str, float]:
-        """What the progress bar shows."""
-        return self._report.progress_bar_metrics
-
-    def metric_version(self, key: str) -> int:
-        """How often ``key`` got a new epoch or row value in this run."""
-        return self._report.version(key)
-
-    @property
-    def optimizers(self) -> list[Optimizer]:
-        """The optimizers, as ``configure_optimizers`` gave them."""
-        run = self._running
-        return run.optimizers.optimizers
-
-    @property
-    def wrapped_optimizers(self) -> Sequence[LightningOptimizer]:
-        """The optimizers whose step runs under the run's precision."""
-        return self._running.wrapped
-
-    @property
-    def lr_scheduler_configs(self) -> list[SchedulerConfig]:
-        """The schedulers and when they step."""
-        run = self._running
-        return run.optimizers.schedulers
-
-    @property
-    def callbacks(self) -> list[Callback]:
-        """All callbacks."""
-        return self._callbacks
-
-    @property
-    def checkpoint_callback(self) -> ModelCheckpoint | None:
-        """The first :class:`ModelCheckpoint`."""
-        return next((c for c in self._callbacks if isinstance(c, ModelCheckpoint)), None)
-
-    @property
-    def early_stopping_callback(self) -> EarlyStopping | None:
-        """The first :class:`EarlyStopping`."""
-        return next((c for c in self._callbacks if isinstance(c, EarlyStopping)), None)
-
-    @property
-    def loggers(self) -> list[Logger]:
-        """All loggers."""
-        return self._loggers
-
-    @property
-    def logger(self) -> Logger | None:
-        """The first logger."""
-        return self._loggers[0] if self._loggers else None
-
-    @property
-    def log_dir(self) -> str | None:
-        """Folder of the first logger that has one, the same in every process."""
-        return self._log_dir or self._find_log_dir()
-
-    @property
-    def default_root_dir(self) -> str:
-        """Folder or URL for everything written."""
-        return self._root
-
-    @property
-    def lightning_module(self) -> LightningModule | None:
-        """The module that runs or ran last."""
-        return self._module
-
-    @property
-    def datamodule(self) -> LightningDataModule | None:
-        """The datamodule that was given last."""
-        return self._datamodule
-
-    @property
-    def is_global_zero(self) -> bool:
-        """Whether this is the process that writes."""
-        return self._strategy.is_global_zero
-
-    @property
-    def world_size(self) -> int:
-        """Processes in the run."""
-        return self._strategy.world_size
-
-    @property
-    def global_rank(self) -> int:
-        """Of this process."""
-        return self._strategy.global_rank
-
-    @property
-    def local_rank(self) -> int:
-        """Of this process on its node."""
-        return self._strategy.local_rank

@@ -164,6 +164,9 @@ class Callback:
     def teardown(self, trainer: "Trainer", module: LightningModule, stage: str) -> None:
         """Release what :meth:`setup` took."""
 
+    def on_keyboard_interrupt(self, trainer: "Trainer", module: LightningModule) -> None:
+        """Training was stopped by Ctrl-C; it ends in order after this."""
+
     def on_exception(self, trainer: "Trainer", module: LightningModule, exception: BaseException) -> None:
         """Something was raised; it will be raised again."""
 

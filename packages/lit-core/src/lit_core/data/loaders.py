@@ -136,7 +136,16 @@ class PreparedLoader:
 
 
 def prepare_loader(
-    source: Any, limit: Limit, name: str, *, seed: int, world_size: int, rank: int, training: bool, own: bool
+    source: Any,
+    limit: Limit,
+    name: str,
+    *,
+    seed: int,
+    world_size: int,
+    rank: int,
+    training: bool,
+    own: bool,
+    shuffle: bool | None = None,
 ) -> PreparedLoader:
     """Wrap a loader; take over its order where that is possible and wanted.
 
@@ -144,9 +153,13 @@ def prepare_loader(
         ValueError: if several processes would each see all the data of a loader whose order is not ours.
     """
     if own and isinstance(source, DataLoader):
-        owned = own_order(source, seed=seed, world_size=world_size, rank=rank, even=training)
+        owned = own_order(source, seed=seed, world_size=world_size, rank=rank, even=training, shuffle=shuffle)
         if owned is not None:
             return PreparedLoader(owned, limit, name)
+        if shuffle is False:
+            warnings.warn(
+                f"overfit_batches cannot keep {name} unshuffled: its order is not the Trainer's.", stacklevel=2
+            )
         if world_size > 1 and not isinstance(source.sampler, DistributedSampler):
             raise ValueError(
                 f"{name} has a dataset, sampler or DataLoader subclass whose order the Trainer cannot own, so each of "

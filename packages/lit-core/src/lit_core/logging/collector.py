@@ -7,7 +7,16 @@ from torch import Tensor, nn
 
 from lit_accelerators import Collectives
 from lit_core.hooks import HOOKS
-from lit_core.logging.entry import REDUCTIONS, Entry, MetricLike, Options, Reduced, merge, to_host
+from lit_core.logging.entry import (
+    Entry,
+    MetricLike,
+    Options,
+    Reduced,
+    merge,
+    named_reduction,
+    refuse_unknown,
+    to_host,
+)
 
 _Place = tuple[str, str, int | None]  # hook, name, dataloader
 
@@ -38,6 +47,8 @@ class Collector:
         self._batch: Any = None
         self._batch_size: int | None = None
         self._restored: dict[str, Entry] = {}
+        self.has_step_values = False
+        """Whether anything is logged ``on_step`` in the open stage."""
 
     # Where the run is ---------------------------------------------------------------------------------------------
 
@@ -45,6 +56,7 @@ class Collector:
         """What is logged from now on belongs to ``stage``; returns the stage before."""
         before, self._stage = self._stage, stage
         self._entries, self._known = self._stages.setdefault(stage, {}), {}
+        self.has_step_values = any(entry.options.on_step for entry in self._entries.values())
         self.begin_batch(None, None)
         return before
 
@@ -71,13 +83,16 @@ class Collector:
         logger: bool = True,
         on_step: bool | None = None,
         on_epoch: bool | None = None,
-        reduce_fx: str = "mean",
+        reduce_fx: str | Callable[..., Any] = "mean",
         sync_dist: bool = False,
         add_dataloader_idx: bool = True,
         batch_size: int | None = None,
         rank_zero_only: bool = False,
+        **older: Any,
     ) -> None:
         """Take one value; see ``LightningModule.log``."""
+        if older:
+            refuse_unknown(older)
         call = (
             self._hook,
             name,
@@ -137,15 +152,12 @@ class Collector:
         on_epoch = rule.on_epoch if on_epoch is None else on_epoch
         if on_step and not rule.step_allowed:
             raise ValueError(
-                f"self.log({name!r}, on_step=True) has no meaning in {hook}: evaluation and the hooks that run once "
-                "per epoch log their reduction over the epoch (on_epoch=True, the default there)."
+                f"self.log({name!r}, on_step=True) has no meaning in {hook}: hooks that run once per epoch log their "
+                "reduction over the epoch (on_epoch=True, the default there)."
             )
         if not (on_step or on_epoch):
             raise ValueError(f"self.log({name!r}, on_step=False, on_epoch=False) would log nothing: set one of them.")
-        if reduce_fx not in REDUCTIONS:
-            raise ValueError(
-                f"reduce_fx must be one of {REDUCTIONS}, got {reduce_fx!r}; for others log a metric object."
-            )
+        reduce_fx = named_reduction(reduce_fx)
         key = name if dataloader is None else f"{name}/dataloader_idx_{dataloader}"
         for other_hook, other_name, other_dataloader in self._entries:
             if (other_name, other_dataloader) == (name, dataloader):
@@ -154,6 +166,7 @@ class Collector:
                 )
         options = Options(prog_bar, logger, on_step, on_epoch, reduce_fx, sync_dist, rank_zero_only)
         entry = _Asked(key, options, asked)
+        self.has_step_values = self.has_step_values or on_step
         restored = self._restored.pop(f"{self._stage}.{key}", None)
         begins = hook.endswith("_epoch_start") or hook == "on_train_start"
         if restored is not None and (rule.step_allowed or begins):  # what the end of an epoch logs, it logs anew
@@ -183,14 +196,20 @@ class Collector:
             if entry.options.on_step and entry.latest is not None and (entry.options.prog_bar or not prog_bar_only)
         }
 
-    def flush_steps(self, stage: str) -> dict[str, tuple[Options, float]]:
-        """Read the step values that came since the last flush; collective, since ranks may have logged other keys."""
+    def flush_steps(self, stage: str, *, alone: bool = False) -> dict[str, tuple[Options, float]]:
+        """Read the step values that came since the last flush; collective, since ranks may have logged other keys.
+
+        Args:
+            stage: which part.
+            alone: read this process's values only, without a word to the others: where processes may run different
+                numbers of batches.
+        """
         fresh = [e for e in self._stages.get(stage, {}).values() if e.fresh and e.options.on_step]
         numbers = to_host([e.newest() for e in fresh])
         local = {_forked(e, "step"): Reduced(e.options, n, 1.0) for e, n in zip(fresh, numbers, strict=True)}
         for entry in fresh:
             entry.mark_read()
-        if self._collectives.world_size > 1:
+        if self._collectives.world_size > 1 and not alone:
             gathered = self._collectives.all_gather_object(local)
             local = {
                 key: Reduced(part.options, _synced(key, part, gathered), 1.0)

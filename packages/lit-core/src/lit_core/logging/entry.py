@@ -1,5 +1,6 @@
 """One logged key: its options, its values since the last flush, its running reduction."""
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
@@ -7,6 +8,24 @@ import torch
 from torch import Tensor
 
 REDUCTIONS = ("mean", "sum", "min", "max")
+_FUNCTIONS: dict[Any, str] = {
+    torch.mean: "mean",
+    torch.sum: "sum",
+    torch.min: "min",
+    torch.max: "max",
+    sum: "sum",
+    min: "min",
+    max: "max",
+}
+_OLDER = {
+    "enable_graph",
+    "metric_attribute",
+    "sync_dist_group",
+    "sync_dist_op",
+    "tbptt_pad_token",
+    "tbptt_reduce_fx",
+}
+_OWN = "own"  # in a checkpoint: a function of the user's, which is not saved
 _FOLD_AT = 32  # values kept before they are folded into the running reduction: memory does not grow with steps
 
 
@@ -31,7 +50,7 @@ class Options(NamedTuple):
     logger: bool
     on_step: bool
     on_epoch: bool
-    reduce_fx: str
+    reduce_fx: str | Callable[..., Any]
     sync_dist: bool
     rank_zero_only: bool
 
@@ -43,6 +62,8 @@ class Reduced:
     options: Options
     total: float
     weight: float
+    values: tuple[float, ...] = ()
+    """Every value, for a reduction of the user's own."""
 
 
 class Entry:
@@ -50,12 +71,14 @@ class Entry:
 
     __slots__ = (
         "_each",
+        "_kept",
         "_total",
         "_values",
         "_weight",
         "adds",
         "fresh",
         "gathers",
+        "keeps",
         "key",
         "latest",
         "logged",
@@ -71,6 +94,7 @@ class Entry:
         self.gathers = options.on_epoch
         self.weighted = options.on_epoch and options.reduce_fx == "mean"
         self.adds = options.reduce_fx in ("mean", "sum")
+        self.keeps = callable(options.reduce_fx) or options.reduce_fx == _OWN
         self.latest: Tensor | float | None = None
         self.fresh = False
         self.metric: MetricLike | None = None
@@ -80,6 +104,7 @@ class Entry:
     def clear(self) -> None:
         """Forget what was reduced so far (the last value stays readable)."""
         self._values: list[Tensor] = []
+        self._kept: list[Tensor | float] = []
         self._each = 1.0
         self._total: Tensor | float | None = None
         self._weight = 0.0
@@ -102,11 +127,12 @@ class Entry:
 
     def take_over(self, other: "Entry") -> None:
         """Go on from the running reduction of an entry that was restored."""
-        self._total, self._weight = other.total, other.weight
+        self._total, self._weight, self._kept = other.total, other.weight, list(other.kept)
 
     def join(self, other: "Entry") -> None:
         """Take in the running reduction of another rank's entry."""
-        if other.total is not None:
+        self._kept += other.kept
+        if other.total is not None and not self.keeps:
             self._join(other.total)
             self._weight += other.weight
 
@@ -122,14 +148,18 @@ class Entry:
         if not isinstance(value, Tensor):
             self.latest = value
             self.fresh = self.logged = True
-            if self.gathers:
+            if self.keeps:
+                self._kept.append(value)
+            elif self.gathers:
                 self._join(value * weight if self.weighted else value)
                 self._weight += weight
             return
         # A copy: `loss += penalty` after the call changes a loss in place, graph or not.
         self.latest = value = value.detach().clone()
         self.fresh = self.logged = True
-        if self.gathers:
+        if self.keeps:
+            self._kept.append(value)
+        elif self.gathers:
             if weight != self._each:
                 self._fold()
                 self._each = weight
@@ -174,13 +204,20 @@ class Entry:
         elif self.adds:
             self._total = self._total + part
         else:
-            self._total = combine(self.options.reduce_fx, self._total, part)
+            self._total = combine(str(self.options.reduce_fx), self._total, part)
 
     @property
     def total(self) -> Tensor | float | None:
         """The running reduction, on its device; None where nothing was added since :meth:`clear`."""
+        if self.keeps:
+            return 0.0 if self._kept else None
         self._fold()
         return self._total
+
+    @property
+    def kept(self) -> list[Tensor | float]:
+        """Every value, for a reduction of the user's own."""
+        return self._kept
 
     @property
     def weight(self) -> float:
@@ -197,16 +234,18 @@ class Entry:
 
     def reduced(self, total: float) -> Reduced:
         """This rank's part; ``total`` is the value of :attr:`total`, read on the host."""
-        return Reduced(self.options, total, self._weight)
+        return Reduced(self.options, total, self._weight, tuple(to_host(self._kept)))
 
     def state_dict(self) -> dict[str, Any]:
         """The running reduction, for a checkpoint taken inside an epoch."""
         total = self.total
+        options = self.options._replace(reduce_fx=_OWN) if self.keeps else self.options
         return {
             "key": self.key,
-            "options": list(self.options),
+            "options": list(options),
             "total": total.item() if isinstance(total, Tensor) else total,
             "weight": self._weight,
+            "values": to_host(self._kept),
         }
 
     @classmethod
@@ -214,6 +253,7 @@ class Entry:
         """Build from :meth:`state_dict`."""
         entry = cls(state["key"], Options(*state["options"]))
         entry._total, entry._weight = state["total"], state["weight"]
+        entry._kept = list(state.get("values", ()))
         return entry
 
 
@@ -234,6 +274,13 @@ def merge(parts: list[Reduced]) -> float:
     reduce_fx = parts[0].options.reduce_fx
     if parts[0].options.rank_zero_only:
         parts = parts[:1]
+    if reduce_fx == _OWN:
+        raise RuntimeError(
+            "A key with a reduce_fx of your own was logged in this epoch before the run was resumed and not after it, "
+            "so its function is not known: log it in every epoch, or save at the end of epochs."
+        )
+    if callable(reduce_fx):
+        return float(reduce_fx(torch.tensor([v for part in parts for v in part.values], dtype=torch.float64)))
     total = parts[0].total
     for part in parts[1:]:
         total = combine(reduce_fx, total, part.total)
@@ -241,6 +288,29 @@ def merge(parts: list[Reduced]) -> float:
         return float(total)
     weight = sum(part.weight for part in parts)
     return float(total / weight) if weight else float("nan")
+
+
+def named_reduction(reduce_fx: Any) -> Any:
+    """``reduce_fx`` by its name where it has one of ours; a function of the user's own as it is.
+
+    Raises:
+        ValueError: if it is neither.
+    """
+    name = _FUNCTIONS.get(reduce_fx, reduce_fx) if callable(reduce_fx) else reduce_fx
+    if name not in REDUCTIONS and not callable(name):
+        raise ValueError(f"reduce_fx must be one of {REDUCTIONS} or a function of all values, got {reduce_fx!r}.")
+    return name
+
+
+def refuse_unknown(older: Mapping[str, Any]) -> None:
+    """Accept arguments that ``self.log`` once had and that have no use any more.
+
+    Raises:
+        TypeError: for any other.
+    """
+    unknown = sorted(set(older) - _OLDER)
+    if unknown:
+        raise TypeError(f"self.log takes no argument {', '.join(map(repr, unknown))}.")
 
 
 def _wide(value: Tensor) -> Tensor:

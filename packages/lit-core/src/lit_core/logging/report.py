@@ -29,10 +29,20 @@ class Report:
         self._logged: dict[str, float] = {}
         self._bar: dict[str, float] = {}
         self._versions: dict[str, int] = {}
+        self._batches: dict[str, int] = {}
 
     def flush_steps(self, stage: str) -> None:
         """Write the step values that are new."""
         self._take(stage, self._collector.flush_steps(stage))
+
+    def flush_batch(self, stage: str, *, write: bool) -> None:
+        """Write what a batch of an evaluation logged ``on_step``: this process's values, by the number of the batch.
+
+        The axis counts the batches of all evaluations of the stage, so that the rows of several do not overlap.
+        """
+        number = self._batches[stage] = self._batches.get(stage, -1) + 1
+        if write:
+            self._take(stage, self._collector.flush_steps(stage, alone=True), step=number)
 
     def flush_epoch(self, stage: str, *, write: bool = True, keep: bool = False) -> dict[str, float]:
         """Reduce the epoch, write its row, and return its values by key; ``keep`` leaves it open."""
@@ -40,7 +50,9 @@ class Report:
         self._take(stage, values, write=write)
         return {key: value for key, (_, value) in values.items()}
 
-    def _take(self, stage: str, values: dict[str, tuple[Options, float]], *, write: bool = True) -> None:
+    def _take(
+        self, stage: str, values: dict[str, tuple[Options, float]], *, write: bool = True, step: int | None = None
+    ) -> None:
         if not values:
             return
         row: dict[str, float] = {}
@@ -54,20 +66,20 @@ class Report:
                 row[key] = value
         self._logged.update(row)
         if write:
-            self.write(stage, row)
+            self.write(stage, row, step)
 
     def _set(self, key: str, value: float) -> None:
         self._callback[key] = value
         self._versions[key] = self._versions.get(key, 0) + 1
 
-    def write(self, stage: str, metrics: dict[str, float]) -> None:
+    def write(self, stage: str, metrics: dict[str, float], step: int | None = None) -> None:
         """Give the loggers one row with the coordinates of now."""
         if not metrics or not self._loggers:
             return
         progress = self._progress
         row = Row(
             metrics,
-            progress.global_step,
+            progress.global_step if step is None else step,
             stage=stage,
             epoch=progress.epoch,
             batch=progress.batch,

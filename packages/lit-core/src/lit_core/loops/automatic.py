@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from lit_core.data.time import detached_state
-from lit_core.hooks import overrides
+from lit_core.hooks import overrides, step_of
 from lit_core.loops.groups import Part, make_parts, turns
 from lit_core.loops.optimization import Manual, Optimization, StepCounter, step_end_of
 from lit_core.loops.schedulers import step_schedulers
@@ -55,10 +55,9 @@ class Plain:
 
     def __init__(self, run: Run) -> None:
         self._run, self._progress = run, run.progress
-        self._step = run.strategy.setup_step(run.module, run.module.training_step)
+        self._step = run.strategy.setup_step(run.module, step_of(run.module, "training_step"))
         config = run.optimizers.configs[0]
         self._optimizer, self._name = config.optimizer, config.name
-        self._progress.optimizer_steps.setdefault(config.name, 0)
         self._has_schedulers = any(s.interval == "step" for s in run.optimizers.schedulers)
 
     def begin_epoch(self) -> None:
@@ -73,8 +72,9 @@ class Plain:
             return None
         (loss if weight == 1.0 else loss * weight).backward()
         self._optimizer.step()
-        self._progress.optimizer_steps[self._name] += 1
-        self._progress.global_step += 1
+        progress = self._progress
+        progress.count_step(self._name)
+        progress.global_step += 1
         if self._has_schedulers:
             step_schedulers(self._run, "step")
         return output
@@ -112,7 +112,9 @@ class Automatic:
         self._joint = several and not self._takes_index
         self._time_steps = config.truncated_bptt_steps or module.truncated_bptt_steps or 0
         self._step = run.strategy.setup_step(
-            module, module.training_step, gradient_sync="backward" if several or self._time_steps else "step"
+            module,
+            step_of(module, "training_step"),
+            gradient_sync="backward" if several or self._time_steps else "step",
         )
         self._step_end = step_end_of(module)
         self._enter = run.collector.enter
@@ -120,6 +122,9 @@ class Automatic:
         own = {name: overrides(module, name, LightningModule) for name in _REPLACEABLE}
         self._own_zero_grad = own["optimizer_zero_grad"]
         self._own_step = own["optimizer_step"]
+        parameters = inspect.signature(module.optimizer_step).parameters
+        self._old_step = set(parameters) if "optimizer_idx" in parameters else set()
+        """Parameters of an ``optimizer_step`` as PyTorch Lightning 1.0 calls it."""
         self._backward = module.backward if own["backward"] else run.strategy.backward
         self._optimizer_step = run.strategy.precision.optimizer_step
         self._own_clipping = own["configure_gradient_clipping"]
@@ -216,11 +221,17 @@ class Automatic:
 
         if self._own_step:
             before = self._enter("optimizer_step")
-            self._module.optimizer_step(self._progress.epoch, batch_idx, self._run.wrapped[part.index], closure)
+            wrapped = self._run.wrapped[part.index]
+            if self._old_step:
+                given: dict[str, Any] = {"optimizer_idx": part.index, "optimizer_closure": closure}
+                given |= dict.fromkeys(self._old_step & {"on_tpu", "using_native_amp", "using_lbfgs"}, False)
+                self._module.optimizer_step(self._progress.epoch, batch_idx, wrapped, **given)
+            else:
+                self._module.optimizer_step(self._progress.epoch, batch_idx, wrapped, closure)
             self._enter(before)
         else:
             self._optimizer_step(part.optimizer, closure)
-        part.pending = 0
+        part.close_group()
         return output
 
     def _forward_backward(
@@ -269,7 +280,7 @@ class Automatic:
         if self._heard:
             self._hooks.start("on_before_backward", scaled)
         self._backward(scaled, **options)
-        part.pending += 1
+        part.count_backward()
         if self._heard:
             self._hooks.start("on_after_backward")
 
@@ -282,13 +293,13 @@ class Automatic:
             self._enter(before)
         else:
             part.optimizer.zero_grad()
-        part.pending = 0
+        part.close_group()
 
     def _step_part(self, part: Part) -> None:
         if part.pending:
             self._before_step(part)
             self._optimizer_step(part.optimizer)
-            part.pending = 0
+            part.close_group()
 
     def _before_step(self, part: Part) -> None:
         run = self._run
@@ -351,7 +362,8 @@ def losses_of(output: Any, names: Sequence[str]) -> dict[str, Tensor | None]:
         raise TypeError(
             f"With the optimizers {', '.join(names)}, training_step returns a dict of losses by optimizer name, or "
             f"takes optimizer_idx and returns that optimizer's loss; got {got}. Name optimizers in "
-            'configure_optimizers ({"optimizer": ..., "name": ...}), or set self.automatic_optimization = False and step them yourself.'
+            'configure_optimizers ({"optimizer": ..., "name": ...}), or set self.automatic_optimization = False and '
+            "step them yourself."
         )
     return losses
 

@@ -4,7 +4,7 @@ from itertools import islice
 from typing import Any, Literal
 
 from lit_core.data.loaders import PreparedLoader
-from lit_core.hooks import overrides
+from lit_core.hooks import overrides, step_of
 from lit_core.modes import evaluation_mode
 from lit_core.module import LightningModule
 from lit_core.run import Run
@@ -44,7 +44,7 @@ def run(
         with evaluation_mode(module, inference=run.config.inference_mode):
             hooks.start(f"on_{name}_start")
             hooks.start(f"on_{name}_epoch_start")
-            outputs = _batches(run, name, loaders, most)
+            outputs = _batches(run, stage, loaders, most, keep)
             if outputs is not None:
                 collector.enter(f"{name}_epoch_end")
                 getattr(module, f"{name}_epoch_end")(outputs[0] if len(outputs) == 1 else outputs)
@@ -59,10 +59,13 @@ def run(
         collector.enter(hook_before)
 
 
-def _batches(run: Run, name: str, loaders: list[PreparedLoader], most: int | None) -> list[list[Any]] | None:
+def _batches(
+    run: Run, stage: EvalStage, loaders: list[PreparedLoader], most: int | None, keep: bool
+) -> list[list[Any]] | None:
     """All batches of all loaders; the steps' outputs by loader if an epoch_end wants them, else None."""
+    name = _HOOK_PREFIX[stage]
     module, hooks, collector = run.module, run.hooks, run.collector
-    step = run.strategy.setup_step(module, getattr(module, f"{name}_step"), gradient_sync=None)
+    step = run.strategy.setup_step(module, step_of(module, f"{name}_step"), gradient_sync=None)
     step_end = getattr(module, f"{name}_step_end") if overrides(module, f"{name}_step_end", LightningModule) else None
     wanted = overrides(module, f"{name}_epoch_end", LightningModule)
     on_start, on_end = f"on_{name}_batch_start", f"on_{name}_batch_end"
@@ -87,6 +90,8 @@ def _batches(run: Run, name: str, loaders: list[PreparedLoader], most: int | Non
                 outputs[index].append(output)
             if has_end:
                 hooks.end(on_end, output, batch, batch_idx, index)
+            if collector.has_step_values:
+                run.report.flush_batch(stage, write=keep)
         if most is None:
             loader.check_end(batch_idx + 1)
         collector.begin_batch(None, None)

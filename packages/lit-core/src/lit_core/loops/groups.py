@@ -28,6 +28,14 @@ class Part:
         self.pending = 0
         """Backward passes since the last step."""
 
+    def count_backward(self) -> None:
+        """A backward pass was added to the gradients."""
+        self.pending += 1
+
+    def close_group(self) -> None:
+        """The gradients were used, or cleared."""
+        self.pending = 0
+
     @property
     def parameters(self) -> list[Tensor]:
         """All that the optimizer updates."""
@@ -103,7 +111,7 @@ def turns(configs: Sequence[OptimizerConfig], trainer: TrainerConfig) -> list[Se
     accumulate = [config.accumulate_grad_batches or trainer.accumulate_grad_batches for config in configs]
     if any(value != 1 for value in accumulate):
         raise ValueError(
-            f"accumulate_grad_batches={max(accumulate, key=str)} and a frequency of optimizers ({frequencies}) would cut "
-            "each other's batches: use one of them, or self.automatic_optimization = False."
+            f"accumulate_grad_batches={max(accumulate, key=str)} and a frequency of optimizers ({frequencies}) would "
+            "cut each other's batches: use one of them, or self.automatic_optimization = False."
         )
     return [(index,) for index, frequency in enumerate(frequencies) for _ in range(frequency)]

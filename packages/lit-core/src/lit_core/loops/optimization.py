@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any, Protocol
 
-from lit_core.hooks import overrides
+from lit_core.hooks import overrides, step_of
 from lit_core.module import LightningModule
 from lit_core.run import Run
 
@@ -67,7 +67,7 @@ class Manual:
                 )
         self._progress = run.progress
         self._counter = StepCounter(run)
-        self._step = run.strategy.setup_step(run.module, run.module.training_step, gradient_sync="backward")
+        self._step = run.strategy.setup_step(run.module, step_of(run.module, "training_step"), gradient_sync="backward")
         self._step_end = step_end_of(run.module)
         self._enter = run.collector.enter
 

@@ -3,6 +3,7 @@
 from typing import Any
 
 from lit_core.data.loaders import PreparedLoader
+from lit_core.hooks import step_of
 from lit_core.modes import evaluation_mode
 from lit_core.run import Run
 
@@ -21,7 +22,7 @@ def run(run: Run, loaders: list[PreparedLoader], *, keep: bool = True) -> list[A
         on_predict_epoch_end, on_predict_end
     """
     module, hooks = run.module, run.hooks
-    step = run.strategy.setup_step(module, module.predict_step, gradient_sync=None)
+    step = run.strategy.setup_step(module, step_of(module, "predict_step"), gradient_sync=None)
     several = len(loaders) > 1
     results: list[list[Any]] = [[] for _ in loaders]
     with evaluation_mode(module, inference=run.config.inference_mode):

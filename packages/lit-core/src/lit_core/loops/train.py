@@ -40,7 +40,7 @@ def run(run: Run) -> None:
         _sanity_check(run)
     run.collector.open("train")
     hooks.start("on_train_start")
-    _agree_on_stop(run)
+    run.agree()
     progress.start_timer()
     optimize = make_optimization(run)
     try:
@@ -50,6 +50,8 @@ def run(run: Run) -> None:
     finally:
         optimize.close()
         progress.stop_timer()
+    if run.stop.interrupted:
+        hooks.start("on_keyboard_interrupt")
     hooks.end("on_train_end")
 
 
@@ -72,6 +74,7 @@ def _sanity_check(run: Run) -> None:
 
 def _epoch(run: Run, optimize: Optimization) -> None:
     """One epoch, or what is left of it."""
+    run.open_epoch()
     progress, hooks, loader = run.progress, run.hooks, run.train_loader
     if loader is None:
         raise RuntimeError("There is no training loader.")
@@ -130,7 +133,9 @@ def _batch(run: Run, loader: PreparedLoader, optimize: Optimization, batch: Any,
         hooks.end_module("on_train_batch_end", output, batch, batch_idx)
     if progress.global_step != steps_before and progress.global_step % run.config.log_every_n_steps == 0:
         run.report.flush_steps("train")
-        _agree_on_stop(run)
+        run.agree()
+    elif run.timed and run.strategy.world_size == 1:
+        run.read_time()
     if heard:
         hooks.end_callbacks("on_train_batch_end", output, batch, batch_idx)
     return False
@@ -141,6 +146,8 @@ def _due(run: Run, val_every: float) -> bool:
     progress, config = run.progress, run.config
     if progress.validated_batches == progress.batches:
         return False
+    if run.validation_time_up:
+        return True
     if config.check_val_every_n_epoch is None:
         return progress.batches % val_every == 0
     return progress.batch % val_every == 0 and (progress.epoch + 1) % config.check_val_every_n_epoch == 0
@@ -160,8 +167,9 @@ def _validate(run: Run) -> None:
     """Validate inside training; the clock notes it, so that a resumed run does not validate again."""
     run.progress.validated_batches = run.progress.batches
     run.progress.point = "validation"
+    run.note_validation()
     evaluate.run(run, "validate", run.val_loaders)
-    _agree_on_stop(run)
+    run.agree()
 
 
 def _end_epoch(run: Run, whole: bool) -> None:
@@ -171,8 +179,6 @@ def _end_epoch(run: Run, whole: bool) -> None:
     if run.epoch_outputs is not None:
         run.collector.enter("training_epoch_end")
         module.training_epoch_end(run.epoch_outputs)
-        if whole:
-            run.epoch_outputs.clear()
     hooks.end_module("on_train_epoch_end")
     run.report.flush_epoch("train", keep=not whole)
     if whole:
@@ -181,12 +187,8 @@ def _end_epoch(run: Run, whole: bool) -> None:
         progress.point = "epoch"
     hooks.end_callbacks("on_train_epoch_end")
     if whole:
+        if run.epoch_outputs is not None:
+            run.epoch_outputs.clear()
         run.report.flush_epoch("train")  # what callbacks logged at the end
         progress.leave_epoch()
-    _agree_on_stop(run)
-
-
-def _agree_on_stop(run: Run) -> None:
-    """Tell every process if one was asked to stop."""
-    if run.strategy.world_size > 1:
-        run.stop.agree(run.strategy.collectives.all_gather_object(run.stop.reason))
+    run.agree()
