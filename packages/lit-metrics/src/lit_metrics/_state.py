@@ -82,16 +82,18 @@ class State:
         count: Number of updates that went in.
         version: Moves with every change, so that a cached result knows when it is stale.
         busy: True inside `update` or `compute`, so that `super().update(...)` runs plainly.
-        ready: False until the next update has been checked for device, sharing and sync.
+        checked: False until device and sync were looked at.
+        ready: Checked, and nobody else's: an update may write to it.
     """
 
-    __slots__ = ("_reading", "busy", "count", "ready", "values", "version")
+    __slots__ = ("_reading", "busy", "checked", "count", "ready", "values", "version")
 
     def __init__(self, values: dict[str, StateValue], count: int = 0) -> None:
         self.values = values
         self.count = count
         self.version = 0
         self.busy = False
+        self.checked = False
         self.ready = False
         self._reading: tuple[int, Any] | None = None
 
@@ -124,9 +126,13 @@ class State:
         self.count += updates
         self.version += 1
 
-    def mark_ready(self, ready: bool) -> None:
-        """Says whether the next update may skip the checks of device, sharing and sync."""
-        self.ready = ready
+    def mark_checked(self, shared: bool) -> None:
+        """Lets the next update skip the checks of device and sync, and of sharing unless it is shared."""
+        self.checked, self.ready = True, not shared
+
+    def mark_shared(self) -> None:
+        """Several metrics read it from now on."""
+        self.ready = False
 
     def adopt(self, other: State, device: torch.device) -> None:
         """Takes over a copy of `other`, count included: what merging into an empty state gives, whatever the rule."""

@@ -205,10 +205,10 @@ class Metric(nn.Module, Arithmetic):
     def batch_state(self, *args: Any, **kwargs: Any) -> State:
         """Returns the state that `update` makes of these inputs alone; the metric's own state stays as it is."""
         current = self._store
-        if not current.ready:
+        if not current.checked:
             current = self._prepare(args, kwargs, writes=False)
         batch = State({} if self.pure_update else self._fresh_values())
-        batch.mark_ready(True)
+        batch.mark_checked(shared=False)
         self.__dict__["_store"] = batch
         try:
             self.update(*args, **kwargs)
@@ -313,7 +313,7 @@ class Metric(nn.Module, Arithmetic):
         self._move(owner.device)
         for metric in (self, owner):
             metric.__dict__.update(_store=owner.store, _shares_store=True)
-        self._store.mark_ready(False)
+        self._store.mark_shared()
 
     def _own_store(self) -> State:
         self.__dict__.update(_store=self._store.copy(), _shares_store=False)
@@ -335,7 +335,7 @@ class Metric(nn.Module, Arithmetic):
                     if value.device != self._device:
                         self._move(value.device)
                     break
-        state.mark_ready(not self._shares_store)
+        state.mark_checked(shared=self._shares_store)
         return state
 
     def sync(
