@@ -70,6 +70,20 @@ class TwoOptimizers(Classifier):
         return [torch.optim.SGD(self.net[i].parameters(), lr=0.1) for i in (0, 2)]
 
 
+class LossesByName(Classifier):
+    """Each half of the network has a loss and an optimizer of its own; both losses depend on both halves."""
+
+    def training_step(self, batch, batch_idx):
+        logits = self(batch[0])
+        return {"low": nn.functional.cross_entropy(logits, batch[1]), "high": logits.square().mean() + logits.mean()}
+
+    def configure_optimizers(self):
+        parts = (("low", self.net[0], {"accumulate_grad_batches": 2}), ("high", self.net[2], {}))
+        return [
+            {"optimizer": torch.optim.SGD(part.parameters(), lr=0.1), "name": name, **own} for name, part, own in parts
+        ]
+
+
 class Manual(Classifier):
     def __init__(self) -> None:
         super().__init__()
@@ -123,7 +137,7 @@ def assert_same_weights(a: nn.Module, b: nn.Module, atol: float = 1e-6) -> None:
 
 
 @pytest.mark.parametrize("samples", [64, 61, 33], ids=["even", "uneven tail", "tail of one sample"])
-@pytest.mark.parametrize("module_class", [Classifier, TwoOptimizers, Manual])
+@pytest.mark.parametrize("module_class", [Classifier, TwoOptimizers, LossesByName, Manual])
 def test_two_processes_train_what_one_trains_on_the_joined_batch(tmp_path, samples, module_class):
     """Tolerance: gradients are summed in another order, 1e-6 after 16 updates; manual losses are not reweighted."""
     if module_class is Manual and samples != 64:

@@ -14,7 +14,7 @@ QUIET = {"logger": False, "enable_checkpointing": False, "enable_progress_bar": 
 def _importable(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(str(EXAMPLES))
     yield
-    for name in ("digits", "gan", "autoencoder"):
+    for name in ("digits", "gan", "autoencoder", "actor_critic"):
         sys.modules.pop(name, None)
 
 
@@ -63,3 +63,13 @@ def test_autoencoder_codes_tell_digits_apart() -> None:
     import autoencoder
 
     assert autoencoder.main(epochs=15, **QUIET) > 0.85
+
+
+def test_the_actor_learns_to_walk_where_the_reward_is() -> None:
+    import actor_critic
+
+    trainer = actor_critic.main(120, log_every_n_steps=5, **QUIET)
+    assert trainer.progress.optimizer_steps == {"actor": 120, "critic": 120}
+    assert trainer.callback_metrics["reward_step"] > 2.5  # 3 is the most; walking at random earns less than 0.5
+    rooms = torch.eye(actor_critic.ROOMS)[:-1]
+    assert (trainer.lightning_module(rooms).argmax(1) == 1).all()
