@@ -7,10 +7,17 @@ from lit_accelerators.devices import Accelerator, CPUAccelerator, CUDAAccelerato
 from lit_accelerators.environments import ClusterEnvironment, LocalEnvironment, TorchElasticEnvironment
 from lit_accelerators.launchers import InProcessLauncher, Launcher, MultiprocessLauncher, ScriptLauncher
 from lit_accelerators.order import BatchOrder, epoch_order, mix_seed, order_of, own_order
-from lit_accelerators.precision import FullPrecision, MixedPrecision, Precision
+from lit_accelerators.precision import FullPrecision, MixedPrecision, Precision, ScaledPrecision, TruePrecision
 from lit_accelerators.resolve import make_strategy
 from lit_accelerators.seeding import isolate_rng, rng_state, seed_everything, set_rng_state
-from lit_accelerators.strategies import DDPStrategy, GradientSync, SingleDeviceStrategy, Strategy
+from lit_accelerators.strategies import (
+    DDPStrategy,
+    DPStrategy,
+    FSDPStrategy,
+    GradientSync,
+    SingleDeviceStrategy,
+    Strategy,
+)
 
 __all__ = [
     "Accelerator",
@@ -22,6 +29,8 @@ __all__ = [
     "ConnectedLoader",
     "Connection",
     "DDPStrategy",
+    "DPStrategy",
+    "FSDPStrategy",
     "FullPrecision",
     "GradientSync",
     "InProcessLauncher",
@@ -34,10 +43,12 @@ __all__ = [
     "Precision",
     "ProcessGroupCollectives",
     "ReduceOp",
+    "ScaledPrecision",
     "ScriptLauncher",
     "SingleDeviceStrategy",
     "Strategy",
     "TorchElasticEnvironment",
+    "TruePrecision",
     "__version__",
     "connect",
     "epoch_order",

@@ -12,6 +12,8 @@ from lit_accelerators.precision.base import Precision
 from lit_accelerators.registry import STRATEGIES_GROUP, look_up, make_accelerator, make_precision
 from lit_accelerators.strategies.base import Strategy
 from lit_accelerators.strategies.ddp import DDPStrategy
+from lit_accelerators.strategies.dp import DPStrategy
+from lit_accelerators.strategies.fsdp import FSDPStrategy
 from lit_accelerators.strategies.single_device import SingleDeviceStrategy
 
 StrategyFactory = Callable[..., Strategy]
@@ -38,7 +40,9 @@ def make_strategy(
             ddp ones also with ``_find_unused_parameters_true`` or ``_false`` behind them; a name that a package
             registers under ``lit_accelerators.strategies``; a callable that makes one from the resolved parts, such as
             ``functools.partial(DDPStrategy, gradient_as_bucket_view=True)``; or an object, which is complete already.
-        precision: ``"32-true"`` (or 32), ``"bf16-mixed"`` (or ``"bf16"``), or an object.
+        precision: ``"32-true"`` (or 32), ``"bf16-mixed"`` (or ``"bf16"``), ``"16-mixed"`` (or 16), ``"64-true"`` (or
+            64), ``"bf16-true"``, ``"16-true"``, a name that a package registers under the entry-point group
+            ``lit_accelerators.precisions``, or an object.
         environment: where ranks come from; detected by default.
 
     Returns:
@@ -61,23 +65,28 @@ def make_strategy(
     if isinstance(num_nodes, bool) or not isinstance(num_nodes, int) or num_nodes < 1:
         raise ValueError(f"num_nodes must be a whole number of at least 1, got {num_nodes!r}.")
     chosen = make_accelerator(accelerator)
-    indices = _parse_devices(chosen, devices, environment)
+    shares_process = isinstance(strategy, str) and strategy != "auto" and _is_one_process(_named(strategy))
+    shares_process = shares_process or (not isinstance(strategy, str) and _is_one_process(strategy))
+    indices = chosen.parse_devices(devices) if shares_process else _parse_devices(chosen, devices, environment)
+    processes = 1 if shares_process else len(indices)
     if environment is None:
         environment = (
-            TorchElasticEnvironment() if TorchElasticEnvironment.detect() else LocalEnvironment(len(indices), num_nodes)
+            TorchElasticEnvironment() if TorchElasticEnvironment.detect() else LocalEnvironment(processes, num_nodes)
         )
-    environment.validate(devices=len(indices), num_nodes=num_nodes)
-    world_size = len(indices) * num_nodes
-    if strategy == "single_device" and world_size > 1:
+    environment.validate(devices=processes, num_nodes=num_nodes)
+    num_devices = len(indices) * num_nodes
+    if strategy == "single_device" and num_devices > 1:
         raise ValueError(
             f"strategy='single_device' is for one device, but devices={devices!r} and num_nodes={num_nodes} are "
-            f"{world_size}. Write devices=1, or strategy='ddp'."
+            f"{num_devices}. Write devices=1, or strategy='ddp'."
         )
-    factory = _factory(strategy, world_size) if isinstance(strategy, str) else strategy
+    factory = _factory(strategy, num_devices) if isinstance(strategy, str) else strategy
+    numbers = make_precision(precision)
+    numbers.check_device(chosen.device(indices[0]))
     made = factory(
         accelerator=chosen,
         indices=indices,
-        precision=make_precision(precision),
+        precision=numbers,
         environment=environment,
         num_nodes=num_nodes,
     )
@@ -105,11 +114,15 @@ def _single_device(
     return SingleDeviceStrategy(accelerator, indices[0], precision, environment)
 
 
+_STARTS = (("", "script"), ("_spawn", "spawn"), ("_fork", "fork"), ("_notebook", "notebook"))
 _STRATEGIES: dict[str, StrategyFactory] = {
     "single_device": _single_device,
+    "dp": DPStrategy,
+    "ddp2": functools.partial(DPStrategy, between_nodes=True),
+    **{f"fsdp{word}": functools.partial(FSDPStrategy, start=start) for word, start in _STARTS},  # type: ignore[arg-type]
     **{
         f"ddp{word}{suffix}": functools.partial(DDPStrategy, **{"start": start, **options})  # type: ignore[arg-type]
-        for word, start in (("", "script"), ("_spawn", "spawn"), ("_fork", "fork"), ("_notebook", "notebook"))
+        for word, start in _STARTS
         for suffix, options in (
             ("", {}),
             ("_find_unused_parameters_true", {"find_unused_parameters": True}),
@@ -119,12 +132,21 @@ _STRATEGIES: dict[str, StrategyFactory] = {
 }
 
 
-def _factory(name: str, world_size: int) -> StrategyFactory:
+def _factory(name: str, num_devices: int) -> StrategyFactory:
     if name == "auto":
-        if world_size == 1:
+        if num_devices == 1:
             return _single_device
         name = "ddp_fork" if _is_interactive() else "ddp"
+    return _named(name)
+
+
+def _named(name: str) -> StrategyFactory:
     return look_up(name, _STRATEGIES, STRATEGIES_GROUP, what="strategy")
+
+
+def _is_one_process(factory: StrategyFactory) -> bool:
+    made = factory.func if isinstance(factory, functools.partial) else factory
+    return bool(getattr(made, "one_process_per_node", False))
 
 
 def _is_interactive() -> bool:

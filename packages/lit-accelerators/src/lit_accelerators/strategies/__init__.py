@@ -2,6 +2,8 @@
 
 from lit_accelerators.strategies.base import GradientSync, Strategy
 from lit_accelerators.strategies.ddp import DDPStrategy
+from lit_accelerators.strategies.dp import DPStrategy
+from lit_accelerators.strategies.fsdp import FSDPStrategy
 from lit_accelerators.strategies.single_device import SingleDeviceStrategy
 
-__all__ = ["DDPStrategy", "GradientSync", "SingleDeviceStrategy", "Strategy"]
+__all__ = ["DDPStrategy", "DPStrategy", "FSDPStrategy", "GradientSync", "SingleDeviceStrategy", "Strategy"]

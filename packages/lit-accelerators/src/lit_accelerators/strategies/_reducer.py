@@ -13,6 +13,9 @@ from typing import Any
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
+CommHook = tuple[Any, Callable[..., Any]]
+"""The arguments of ``DistributedDataParallel.register_comm_hook``."""
+
 
 class SyncedModule:
     """A module whose gradients are averaged over the processes.
@@ -24,12 +27,16 @@ class SyncedModule:
         module: on its device; keeps its own names in ``state_dict``.
         find_unused: whether a backward pass may leave out parameters.
         options: of DistributedDataParallel.
+        comm_hook: how gradients travel; None for as they are.
     """
 
-    def __init__(self, module: nn.Module, *, find_unused: bool, options: Mapping[str, Any]) -> None:
+    def __init__(
+        self, module: nn.Module, *, find_unused: bool, options: Mapping[str, Any], comm_hook: CommHook | None = None
+    ) -> None:
         self._module = module
         self._find_unused = find_unused
         self._options = dict(options)
+        self._comm_hook = comm_hook
         self._parameters = list(module.parameters())
         self._names = {id(parameter): name for name, parameter in module.named_parameters()}
         self._trainable: list[bool] = []
@@ -96,6 +103,8 @@ class SyncedModule:
         self._excluded = [parameter for parameter in self._parameters if not parameter.requires_grad]
         if any(self._trainable):
             self._reducer = _Reducer(self._module, self._find_unused, self._options)
+            if self._comm_hook is not None:
+                self._reducer.register_comm_hook(*self._comm_hook)
 
 
 class _AnyStep(nn.Module):

@@ -1,7 +1,7 @@
 """The contract of a strategy: where a module lives and how processes work on it together."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Literal
 
@@ -49,6 +49,9 @@ class Strategy(ABC):
     name: str
     """The word that chooses it: ``"single_device"``, ``"ddp"``."""
 
+    one_process_per_node: bool = False
+    """Whether the devices of a node belong to one process, instead of one process each."""
+
     plain: bool = False
     """Whether ``loss.backward()`` and ``optimizer.step()`` are all there is to do: a loop may call them itself."""
 
@@ -64,7 +67,12 @@ class Strategy(ABC):
 
     @abstractmethod
     def setup_step(
-        self, module: nn.Module, step: Callable[..., Any], *, gradient_sync: GradientSync | None = "step"
+        self,
+        module: nn.Module,
+        step: Callable[..., Any],
+        *,
+        gradient_sync: GradientSync | None = "step",
+        gather_parts: bool = False,
     ) -> Callable[..., Any]:
         """Return ``step`` (a bound method of ``module``) as it must be called.
 
@@ -74,6 +82,16 @@ class Strategy(ABC):
             gradient_sync: ``"step"``: each call of the step is followed by one :meth:`backward` from its result;
                 ``"backward"``: any number of backward passes per step, each through :meth:`backward` (manual
                 optimization, several losses); ``None``: no gradients (evaluation).
+            gather_parts: where the strategy splits a batch over devices, give the results of all parts, scalars
+                stacked and batches concatenated, as a ``training_step_end`` expects them; else scalars are averaged,
+                weighted by the size of the parts. Without effect where nothing is split.
+        """
+
+    @abstractmethod
+    def evaluation(self, module: nn.Module) -> AbstractContextManager[None]:
+        """Inside, evaluation steps wait for no other process: each may run another number of them.
+
+        Entered and left by every process. Parameters must not be changed inside.
         """
 
     @abstractmethod
@@ -82,7 +100,14 @@ class Strategy(ABC):
 
     @abstractmethod
     def no_sync(self) -> AbstractContextManager[None]:
-        """Inside, backward passes keep their gradients local (all but the last of an accumulation group)."""
+        """Inside, backward passes need not exchange gradients (all but the last of an accumulation group).
+
+        The next backward pass outside, or :meth:`sync_gradients`, averages the sum of what was kept.
+        """
+
+    @abstractmethod
+    def sync_gradients(self, parameters: Sequence[Tensor]) -> None:
+        """Average the gradients that backward passes inside :meth:`no_sync` kept, where none outside follows."""
 
     @abstractmethod
     def teardown(self) -> None:
@@ -92,11 +117,30 @@ class Strategy(ABC):
 
     @abstractmethod
     def module_state(self, module: nn.Module) -> dict[str, Any]:
-        """The module's whole state dict, without prefixes of any wrapper; called in every process."""
+        """The module's whole state dict, without prefixes of any wrapper; called in every process.
+
+        Whole in process 0; where the strategy shards, empty in the others.
+        """
+
+    @abstractmethod
+    def load_module_state(self, module: nn.Module, state: Mapping[str, Any], *, strict: bool = True) -> None:
+        """Load a whole state dict, before or after :meth:`setup_module`; called in every process, with the same."""
 
     @abstractmethod
     def optimizer_state(self, module: nn.Module, optimizer: Optimizer) -> dict[str, Any]:
-        """The optimizer's whole state dict; called in every process."""
+        """The optimizer's whole state dict; called in every process, and whole where :meth:`module_state` is."""
+
+    @abstractmethod
+    def load_optimizer_state(self, module: nn.Module, optimizer: Optimizer, state: Mapping[str, Any]) -> None:
+        """Load a whole state dict, of any strategy; called in every process, with the same."""
+
+    @abstractmethod
+    def gradient_state(self, module: nn.Module) -> dict[str, Tensor]:
+        """What this process holds of the gradients, by name of the parameter: for a checkpoint inside a group."""
+
+    @abstractmethod
+    def load_gradient_state(self, module: nn.Module, state: Mapping[str, Tensor]) -> None:
+        """Put back what :meth:`gradient_state` gave to this process, in a run of the same world size."""
 
     # Final: the same for every strategy -----------------------------------------------------------------------------
 
@@ -146,7 +190,10 @@ class Strategy(ABC):
         if clip_value is not None:
             nn.utils.clip_grad_value_(chosen, clip_value)
             return None
-        return nn.utils.clip_grad_norm_(chosen, limit, norm_type=norm_type)
+        norm = nn.utils.clip_grad_norm_(chosen, limit, norm_type=norm_type)
+        # Of a sharded parameter this process knows its part of the norm only.
+        whole: Callable[[], Tensor] | None = getattr(norm, "full_tensor", None)
+        return norm if whole is None else whole()
 
 
 def optimizer_parameters(optimizer: Optimizer) -> list[Tensor]:

@@ -2,45 +2,34 @@
 
 import functools
 import inspect
-import sys
-import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import timedelta
-from typing import Any, Literal
+from typing import Any
 
-import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 from torch.optim import Optimizer
 
-from lit_accelerators.collectives import LocalCollectives, ProcessGroupCollectives
+from lit_accelerators.collectives import LocalCollectives
 from lit_accelerators.devices.base import Accelerator
 from lit_accelerators.devices.cpu import CPUAccelerator
 from lit_accelerators.environments.base import ClusterEnvironment
-from lit_accelerators.environments.local import LocalEnvironment
-from lit_accelerators.launchers._failures import note_failure
-from lit_accelerators.launchers.base import Launcher
-from lit_accelerators.launchers.in_process import InProcessLauncher
-from lit_accelerators.launchers.multiprocess import MultiprocessLauncher
-from lit_accelerators.launchers.script import ScriptLauncher
 from lit_accelerators.precision.base import Precision
 from lit_accelerators.precision.full import FullPrecision
-from lit_accelerators.strategies._reducer import SyncedModule
+from lit_accelerators.strategies._processes import START_SUFFIXES, Processes, StartMethod
+from lit_accelerators.strategies._reducer import CommHook, SyncedModule
 from lit_accelerators.strategies._same_weights import broadcast_weights
-from lit_accelerators.strategies._state import module_state_without_wrappers
+from lit_accelerators.strategies._state import (
+    average_gradients,
+    gradients_of,
+    load_module_without_wrappers,
+    module_state_without_wrappers,
+    set_gradients,
+)
 from lit_accelerators.strategies.base import GradientSync, Strategy
 
-StartMethod = Literal["script", "spawn", "fork", "forkserver", "notebook"]
-
-_NAMES: dict[StartMethod, str] = {
-    "script": "ddp",
-    "spawn": "ddp_spawn",
-    "fork": "ddp_fork",
-    "forkserver": "ddp_forkserver",
-    "notebook": "ddp_notebook",
-}
-_DRAIN_S = 0.02
+_COMM_HOOKS = {"fp16_compress": "fp16_compress_hook", "bf16_compress": "bf16_compress_hook"}
 _OURS = {"self", "module", "device_ids", "output_device", "dim", "process_group", "device_mesh"}
 _ABSENT = {"check_reduction", "static_graph", "delay_all_reduce_named_params", "param_to_hook_all_reduce"}
 
@@ -62,12 +51,18 @@ class DDPStrategy(Strategy):
         timeout: how long a process waits for the others before it fails.
         find_unused_parameters: whether a backward pass may leave out parameters that require gradients. By default
             True with ``gradient_sync="backward"``, else False, which is faster.
+        sync_batchnorm: make batch norm use the statistics of all processes: its layers become ``nn.SyncBatchNorm``,
+            which torch offers on GPUs only.
+        ddp_comm_hook: how gradients travel: ``"bf16_compress"`` or ``"fp16_compress"`` halve what is sent, or a hook of
+            torch, such as ``torch.distributed.algorithms.ddp_comm_hooks.powerSGD_hook.powerSGD_hook``.
+        ddp_comm_state: what the hook gets as its state.
         ddp_options: further arguments of ``torch.nn.parallel.DistributedDataParallel``, such as
             ``gradient_as_bucket_view=True`` or ``bucket_cap_mb=50``.
 
     Raises:
         TypeError: for an option that DistributedDataParallel does not know, or that is not the user's to choose.
-        ValueError: if the processes of the environment are not those of ``indices`` and ``num_nodes``.
+        ValueError: if the processes of the environment are not those of ``indices`` and ``num_nodes``; for
+            ``sync_batchnorm`` without a GPU; for a word that names no communication hook.
 
     See Li et al., "PyTorch Distributed: Experiences on Accelerating Data Parallel Training" (VLDB 2020).
     """
@@ -83,70 +78,62 @@ class DDPStrategy(Strategy):
         num_nodes: int = 1,
         timeout: timedelta = timedelta(minutes=30),
         find_unused_parameters: bool | None = None,
+        sync_batchnorm: bool = False,
+        ddp_comm_hook: str | Callable[..., Any] | None = None,
+        ddp_comm_state: Any = None,
         **ddp_options: Any,
     ) -> None:
-        if start not in _NAMES:
-            raise ValueError(f"start must be one of {', '.join(map(repr, _NAMES))}, got {start!r}.")
         _check_options(ddp_options)
-        self.name = _NAMES[start]
         self.accelerator = CPUAccelerator() if accelerator is None else accelerator
-        if self.accelerator.name == "mps":
-            raise ValueError("The GPU of Apple silicon cannot be shared by processes. Write strategy='single_device'.")
+        if sync_batchnorm and self.accelerator.name == "cpu":
+            raise ValueError(
+                "sync_batchnorm=True with accelerator='cpu': torch has SyncBatchNorm for GPUs only. Leave it out, or "
+                "use a norm that does not depend on the batch (nn.GroupNorm, nn.LayerNorm)."
+            )
+        self._processes = Processes(
+            self.accelerator, indices, environment, start=start, num_nodes=num_nodes, timeout=timeout
+        )
+        self.name = f"ddp{START_SUFFIXES[start]}"
         self.precision = FullPrecision() if precision is None else precision
-        self.environment = LocalEnvironment(len(indices), num_nodes) if environment is None else environment
-        self.environment.validate(devices=len(indices), num_nodes=num_nodes)
-        self.launcher = _make_launcher(self.environment, start, len(indices), num_nodes)
-        self._indices = list(indices)
-        self.device = self.accelerator.device(self._indices[self.environment.local_rank])
+        self.environment = self._processes.environment
+        self.launcher = self._processes.launcher
+        self.device = self._processes.device
         self.collectives = LocalCollectives(self.device)
-        self._timeout = timeout
+        self._sync_batchnorm = sync_batchnorm
+        self._comm_hook = _make_comm_hook(ddp_comm_hook, ddp_comm_state)
         self._find_unused = find_unused_parameters
         self._options = ddp_options
         self._modules: dict[nn.Module, SyncedModule] = {}
         self._local = False
-        self._joined = False
-        self._owns_group = False
 
     def setup_environment(self) -> None:
         """Claim the device of this rank and form the process group."""
-        if self._joined:
-            return
-        self.environment.refresh()
-        self.device = self.accelerator.device(self._indices[self.environment.local_rank])
-        self.accelerator.setup_device(self.device)
-        if not dist.is_initialized():
-            dist.init_process_group(
-                self.accelerator.process_group_backend,
-                store=self.environment.create_store(self._timeout),
-                rank=self.environment.global_rank,
-                world_size=self.environment.world_size,
-                timeout=self._timeout,
-            )
-            self._owns_group = True
-        elif (dist.get_rank(), dist.get_world_size()) != (self.environment.global_rank, self.environment.world_size):
-            raise RuntimeError(
-                f"There is a process group already, in which this process is rank {dist.get_rank()} of "
-                f"{dist.get_world_size()}, but this run has it as rank {self.environment.global_rank} of "
-                f"{self.environment.world_size}. Call torch.distributed.destroy_process_group() first."
-            )
-        self.collectives = ProcessGroupCollectives(self.device)
-        self._joined = True
+        if not self._processes.joined:
+            self.collectives = self._processes.join()
+            self.device = self._processes.device
 
     def setup_module(self, module: nn.Module) -> nn.Module:
         """Move ``module`` to the device, convert it, and give it the weights of rank 0."""
+        self._processes.require_joined("setup_module")
+        if self._sync_batchnorm:
+            module = nn.SyncBatchNorm.convert_sync_batchnorm(module)
         module = self.precision.convert_module(module.to(self.device))
-        self._require_joined("setup_module")
         broadcast_weights(module, self.collectives)
         return module
 
     def setup_step(
-        self, module: nn.Module, step: Callable[..., Any], *, gradient_sync: GradientSync | None = "step"
+        self,
+        module: nn.Module,
+        step: Callable[..., Any],
+        *,
+        gradient_sync: GradientSync | None = "step",
+        gather_parts: bool = False,
     ) -> Callable[..., Any]:
         """Return ``step`` under the precision, inside ``DistributedDataParallel.forward`` if it trains ``module``."""
         step = self.precision.wrap_step(step, self.device)
         if gradient_sync is None:
             return step
-        self._require_joined("setup_step")
+        self._processes.require_joined("setup_step")
         # One backward pass may leave out a whole module when there are several.
         may_skip = gradient_sync == "backward" or bool(self._modules.keys() - {module})
         if self._find_unused is None and may_skip:
@@ -154,7 +141,9 @@ class DDPStrategy(Strategy):
                 synced.allow_unused()
         if module not in self._modules:
             find_unused = may_skip if self._find_unused is None else self._find_unused
-            self._modules[module] = SyncedModule(module, find_unused=find_unused, options=self._options)
+            self._modules[module] = SyncedModule(
+                module, find_unused=find_unused, options=self._options, comm_hook=self._comm_hook
+            )
         run = self._modules[module].run
 
         @functools.wraps(step)
@@ -162,6 +151,10 @@ class DDPStrategy(Strategy):
             return run(step, self._local, *args, **kwargs)
 
         return synced_step
+
+    def evaluation(self, module: nn.Module) -> AbstractContextManager[None]:
+        """Do nothing: every process holds the whole module."""
+        return nullcontext()
 
     def backward(self, loss: Tensor, *args: Any, **kwargs: Any) -> None:
         """Run the backward pass; average the gradients unless inside :meth:`no_sync`.
@@ -182,30 +175,41 @@ class DDPStrategy(Strategy):
         """Inside, gradients stay local; the next backward pass outside averages their sum."""
         return self._no_sync()
 
+    def sync_gradients(self, parameters: Sequence[Tensor]) -> None:
+        """Average the gradients of ``parameters``; one without gradient in every process stays without."""
+        average_gradients(parameters, self.collectives)
+
     def teardown(self) -> None:
         """Leave the process group, if :meth:`setup_environment` made it."""
-        error = sys.exc_info()[1]
-        if error is not None and self._joined:
-            note_failure(error)
+        self._processes.note_failure()
         for synced in self._modules.values():
             synced.dispose()
         self._modules.clear()
-        self.collectives = LocalCollectives(self.device)
-        if self._owns_group and dist.is_initialized():
-            # Gives gloo's threads the GIL, which they need to let go of their last tensors. A group whose last holder
-            # is an object of the user's (its own DistributedDataParallel) is destroyed later under the GIL, and would
-            # wait for these threads for ever (seen in torch 2.13).
-            time.sleep(_DRAIN_S)
-            dist.destroy_process_group()
-        self._owns_group = self._joined = False
+        self.collectives = self._processes.leave()
 
     def module_state(self, module: nn.Module) -> dict[str, Any]:
         """The state dict of ``module``, without the prefixes of wrappers."""
         return module_state_without_wrappers(module)
 
+    def load_module_state(self, module: nn.Module, state: Mapping[str, Any], *, strict: bool = True) -> None:
+        """Load a whole state dict."""
+        load_module_without_wrappers(module, state, strict=strict)
+
     def optimizer_state(self, module: nn.Module, optimizer: Optimizer) -> dict[str, Any]:
         """The state dict of ``optimizer``: the same in every process."""
         return optimizer.state_dict()
+
+    def load_optimizer_state(self, module: nn.Module, optimizer: Optimizer, state: Mapping[str, Any]) -> None:
+        """Load a whole state dict."""
+        optimizer.load_state_dict(dict(state))
+
+    def gradient_state(self, module: nn.Module) -> dict[str, Tensor]:
+        """A copy of the gradients in this process."""
+        return gradients_of(module)
+
+    def load_gradient_state(self, module: nn.Module, state: Mapping[str, Tensor]) -> None:
+        """Put back the gradients of this process."""
+        set_gradients(module, state)
 
     @contextmanager
     def _no_sync(self) -> Iterator[None]:
@@ -216,18 +220,18 @@ class DDPStrategy(Strategy):
         finally:
             self._local = before
 
-    def _require_joined(self, method: str) -> None:
-        if not self._joined:
-            raise RuntimeError(f"{method}() needs the other processes: call setup_environment() first.")
 
+def _make_comm_hook(hook: str | Callable[..., Any] | None, state: Any) -> CommHook | None:
+    if hook is None or callable(hook):
+        return None if hook is None else (state, hook)
+    if hook not in _COMM_HOOKS:
+        raise ValueError(
+            f"ddp_comm_hook={hook!r} does not exist. There are: {', '.join(map(repr, _COMM_HOOKS))}; or give a hook of "
+            "torch itself."
+        )
+    from torch.distributed.algorithms.ddp_comm_hooks import default_hooks
 
-def _make_launcher(environment: ClusterEnvironment, start: StartMethod, devices: int, num_nodes: int) -> Launcher:
-    if start == "script" and isinstance(environment, LocalEnvironment):
-        return ScriptLauncher(environment, devices, num_nodes=num_nodes)
-    if environment.creates_processes_externally or start == "script":
-        return InProcessLauncher()
-    method = "fork" if start == "notebook" else start
-    return MultiprocessLauncher(environment, devices, method, num_nodes=num_nodes, check_threads=start == "notebook")
+    return state, getattr(default_hooks, _COMM_HOOKS[hook])
 
 
 def _check_options(options: dict[str, Any]) -> None:

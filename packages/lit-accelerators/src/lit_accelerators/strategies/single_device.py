@@ -1,6 +1,6 @@
 """One process on one device."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
@@ -15,7 +15,12 @@ from lit_accelerators.environments.local import LocalEnvironment
 from lit_accelerators.launchers.in_process import InProcessLauncher
 from lit_accelerators.precision.base import Precision
 from lit_accelerators.precision.full import FullPrecision
-from lit_accelerators.strategies._state import module_state_without_wrappers
+from lit_accelerators.strategies._state import (
+    gradients_of,
+    load_module_without_wrappers,
+    module_state_without_wrappers,
+    set_gradients,
+)
 from lit_accelerators.strategies.base import GradientSync, Strategy
 
 
@@ -69,10 +74,19 @@ class SingleDeviceStrategy(Strategy):
         return self.precision.convert_module(module.to(self.device))
 
     def setup_step(
-        self, module: nn.Module, step: Callable[..., Any], *, gradient_sync: GradientSync | None = "step"
+        self,
+        module: nn.Module,
+        step: Callable[..., Any],
+        *,
+        gradient_sync: GradientSync | None = "step",
+        gather_parts: bool = False,
     ) -> Callable[..., Any]:
         """Return ``step`` under the precision; ``step`` itself in full precision."""
         return self.precision.wrap_step(step, self.device)
+
+    def evaluation(self, module: nn.Module) -> AbstractContextManager[None]:
+        """Do nothing: there is nobody to wait for."""
+        return nullcontext()
 
     def backward(self, loss: Tensor, *args: Any, **kwargs: Any) -> None:
         """Run the backward pass."""
@@ -82,6 +96,9 @@ class SingleDeviceStrategy(Strategy):
         """Do nothing: there is nobody to synchronise with."""
         return nullcontext()
 
+    def sync_gradients(self, parameters: Sequence[Tensor]) -> None:
+        """Do nothing: there is nobody to synchronise with."""
+
     def teardown(self) -> None:
         """Nothing to leave."""
 
@@ -89,6 +106,22 @@ class SingleDeviceStrategy(Strategy):
         """The state dict of ``module``, without the prefixes of wrappers."""
         return module_state_without_wrappers(module)
 
+    def load_module_state(self, module: nn.Module, state: Mapping[str, Any], *, strict: bool = True) -> None:
+        """Load a whole state dict."""
+        load_module_without_wrappers(module, state, strict=strict)
+
     def optimizer_state(self, module: nn.Module, optimizer: Optimizer) -> dict[str, Any]:
         """The state dict of ``optimizer``."""
         return optimizer.state_dict()
+
+    def load_optimizer_state(self, module: nn.Module, optimizer: Optimizer, state: Mapping[str, Any]) -> None:
+        """Load a whole state dict."""
+        optimizer.load_state_dict(dict(state))
+
+    def gradient_state(self, module: nn.Module) -> dict[str, Tensor]:
+        """A copy of the gradients in this process."""
+        return gradients_of(module)
+
+    def load_gradient_state(self, module: nn.Module, state: Mapping[str, Tensor]) -> None:
+        """Put back the gradients of this process."""
+        set_gradients(module, state)
