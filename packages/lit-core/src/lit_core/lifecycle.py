@@ -17,7 +17,8 @@ import torch
 from lit_checkpoint import resolve_checkpoint
 from lit_core.callbacks.base import Callback
 from lit_core.callbacks.model_checkpoint import ModelCheckpoint
-from lit_core.data.loaders import PreparedLoader, as_list, prepare_loader
+from lit_core.data.combined import PreparedCombined, combined_loader, evaluation_loaders, prepare_combined
+from lit_core.data.loaders import PreparedLoader, prepare_loader
 from lit_core.datamodule import LightningDataModule
 from lit_core.hooks import check_hook_names, overrides, takes
 from lit_core.module import LightningModule
@@ -119,13 +120,15 @@ def _load(run: Run, sources: Sources, seed: int) -> None:
             )
         val: list[PreparedLoader] = []
         if overrides(run.module, "validation_step", LightningModule):
-            val = [_prepare(run, "val", source, seed) for source in as_list(_source(run, "val", sources.val))]
+            val = [
+                _prepare(run, "val", source, seed) for source in evaluation_loaders(_source(run, "val", sources.val))
+            ]
         elif sources.val is not None:
             warnings.warn("Validation data was passed, but there is no validation_step: it is not used.", stacklevel=2)
-        run.take_data(_prepare(run, "train", train, seed), [loader for loader in val if loader.num_batches])
+        run.take_data(_prepare_training(run, train, seed), [loader for loader in val if loader.num_batches])  # type: ignore[arg-type]
         return
     name = {"validate": "val", "test": "test", "predict": "predict"}[run.stage]
-    given = as_list(_source(run, name, getattr(sources, name)))
+    given = evaluation_loaders(_source(run, name, getattr(sources, name)))
     if not given:
         raise ValueError(
             f"There is no data to {run.stage}: pass dataloaders or a datamodule, or write {name}_dataloader."
@@ -142,18 +145,27 @@ def _source(run: Run, name: str, given: Any) -> Any:
     return getattr(run.module, hook)() if overrides(run.module, hook, LightningModule) else None
 
 
+def _prepare_training(run: Run, source: Any, seed: int) -> PreparedLoader | PreparedCombined:
+    combined = combined_loader(source)
+    if combined is None:
+        return _prepare(run, "train", source, seed)
+    return prepare_combined(combined, run.config.limit("train"), "train_dataloader", **_order(run, "train", seed))
+
+
 def _prepare(run: Run, name: str, source: Any, seed: int) -> PreparedLoader:
-    return prepare_loader(
-        source,
-        run.config.limit(name),
-        f"{name}_dataloader",
-        seed=seed,
-        world_size=run.strategy.world_size,
-        rank=run.strategy.global_rank,
-        training=name == "train",
-        own=run.config.use_distributed_sampler,
-        shuffle=False if run.config.overfit_batches and name in ("train", "val") else None,
-    )
+    limit, training = run.config.limit(name), name == "train"
+    return prepare_loader(source, limit, f"{name}_dataloader", training=training, **_order(run, name, seed))
+
+
+def _order(run: Run, name: str, seed: int) -> dict[str, Any]:
+    """What the order of a stage's samples depends on."""
+    return {
+        "seed": seed,
+        "world_size": run.strategy.world_size,
+        "rank": run.strategy.global_rank,
+        "own": run.config.use_distributed_sampler,
+        "shuffle": False if run.config.overfit_batches and name in ("train", "val") else None,
+    }
 
 
 def configure_optimizers(run: Run) -> None:

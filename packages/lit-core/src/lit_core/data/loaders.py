@@ -2,7 +2,7 @@
 
 import math
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
 from typing import Any, Protocol, runtime_checkable
 
@@ -54,18 +54,7 @@ class PreparedLoader:
             length: float = len(self.source) + self.first  # type: ignore[arg-type]
         except (TypeError, NotImplementedError):
             length = math.inf
-        if self._limit is None:
-            return length
-        if isinstance(self._limit, int):
-            return min(self._limit, length)
-        if length == math.inf:
-            if self._limit in (0.0, 1.0):
-                return length if self._limit else 0
-            raise ValueError(
-                f"{self.name} has no length, so it cannot be limited to a fraction ({self._limit}): "
-                "limit it by a number of batches (int)."
-            )
-        return int(length * self._limit)
+        return limited(length, self._limit, self.name)
 
     def open(self, epoch: int = 0, *, cursor: int = 0, batch: int = 0) -> Iterator[tuple[int, Any]]:
         """Iterate ``(batch_idx, batch)`` over what is left of an epoch of which ``batch`` batches are done."""
@@ -170,8 +159,34 @@ def prepare_loader(
     return PreparedLoader(source, limit, name)
 
 
+def limited(length: float, limit: Limit, name: str) -> float:
+    """Batches of ``length`` that a limit leaves: a number (int), a fraction (float), or all (None).
+
+    Raises:
+        ValueError: for a fraction of an unknown length.
+
+    Example:
+        >>> limited(10, 3, "train_dataloader"), limited(10, 0.55, "train_dataloader")
+        (3, 5)
+    """
+    if limit is None:
+        return length
+    if isinstance(limit, int):
+        return min(limit, length)
+    if length == math.inf:
+        if limit in (0.0, 1.0):
+            return length if limit else 0
+        raise ValueError(
+            f"{name} has no length, so it cannot be limited to a fraction ({limit}): "
+            "limit it by a number of batches (int)."
+        )
+    return int(length * limit)
+
+
 def as_list(loaders: Any) -> list[Any]:
-    """One loader, a list of loaders or None, as a list."""
+    """One loader, a list or mapping of loaders, or None, as a list."""
     if loaders is None:
         return []
+    if isinstance(loaders, Mapping):
+        return list(loaders.values())
     return list(loaders) if isinstance(loaders, (list, tuple)) else [loaders]
