@@ -9,6 +9,7 @@ import torch
 from lit_accelerators import (
     CPUAccelerator,
     DDPStrategy,
+    FullPrecision,
     LocalEnvironment,
     MixedPrecision,
     MultiprocessLauncher,
@@ -62,10 +63,19 @@ def test_several_devices_are_ddp_and_in_a_notebook_a_fork_of_it(monkeypatch: pyt
         make_strategy("cpu", 2, strategy="ddp").launcher.launch(print)
 
 
-@pytest.mark.parametrize("word", ["bf16-mixed", "bf16"])
-def test_spellings_of_a_precision_are_the_same(word: str) -> None:
-    assert make_strategy("cpu", precision=word).precision.name == "bf16-mixed"
-    assert make_strategy("cpu", precision=32).precision.name == make_strategy("cpu", precision="32").precision.name
+@pytest.mark.parametrize(
+    ("spellings", "name"),
+    [
+        ((64, "64", "64-true"), "64-true"),
+        ((32, "32", "32-true"), "32-true"),
+        ((16, "16", "16-mixed"), "16-mixed"),
+        (("bf16", "bf16-mixed"), "bf16-mixed"),
+        (("16-true",), "16-true"),
+        (("bf16-true",), "bf16-true"),
+    ],
+)
+def test_spellings_of_a_precision_are_the_same(spellings: tuple[str | int, ...], name: str) -> None:
+    assert {make_strategy("cpu", precision=word).precision.name for word in spellings} == {name}
 
 
 @pytest.mark.parametrize(
@@ -73,8 +83,11 @@ def test_spellings_of_a_precision_are_the_same(word: str) -> None:
     [
         ({"accelerator": "abacus"}, r"accelerator='abacus' does not exist.*'auto', 'cpu', 'cuda', 'gpu', 'mps'"),
         ({"strategy": "warp"}, r"strategy='warp' does not exist.*'ddp_spawn'"),
-        ({"precision": "8-true"}, r"precision='8-true' does not exist. There are: '32-true', 'bf16-mixed'"),
-        ({"precision": 16}, r"precision=16 does not exist"),
+        (
+            {"precision": "8-true"},
+            r"precision='8-true' does not exist. There are: '16-mixed', '16-true', '32-true', '64",
+        ),
+        ({"precision": 8}, r"precision='8' does not exist"),
         ({"devices": 2, "strategy": "single_device"}, r"Write devices=1, or strategy='ddp'"),
         ({"num_nodes": 0}, r"num_nodes must be a whole number of at least 1, got 0"),
         ({"devices": 0}, r"at least one device"),
@@ -116,13 +129,21 @@ class Abacus(CPUAccelerator):
     name = "abacus"
 
 
+class Octal(FullPrecision):
+    name = "8-true"
+
+
 def third_party(**parts: Any) -> Strategy:
     assert set(parts) == {"accelerator", "indices", "precision", "environment", "num_nodes"}
     return SingleDeviceStrategy(parts["accelerator"], parts["indices"][0], parts["precision"], parts["environment"])
 
 
 def test_installed_packages_register_names(monkeypatch: pytest.MonkeyPatch) -> None:
-    here = {"beads": (third_party, registry.STRATEGIES_GROUP), "abacus": (Abacus, registry.ACCELERATORS_GROUP)}
+    here = {
+        "beads": (third_party, registry.STRATEGIES_GROUP),
+        "abacus": (Abacus, registry.ACCELERATORS_GROUP),
+        "8-true": (Octal, registry.PRECISIONS_GROUP),
+    }
 
     def entry_points(group: str) -> EntryPoints:
         return EntryPoints(
@@ -132,7 +153,7 @@ def test_installed_packages_register_names(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setitem(sys.modules, __name__, sys.modules.get(__name__) or sys.modules[third_party.__module__])
     monkeypatch.setattr(registry, "entry_points", entry_points)
 
-    strategy = make_strategy("abacus", strategy="beads")
-    assert (strategy.name, strategy.accelerator.name) == ("single_device", "abacus")
+    strategy = make_strategy("abacus", strategy="beads", precision="8-true")
+    assert (strategy.name, strategy.accelerator.name, strategy.precision.name) == ("single_device", "abacus", "8-true")
     with pytest.raises(ValueError, match="'auto', 'abacus', 'cpu'"):
         make_strategy("nothing")

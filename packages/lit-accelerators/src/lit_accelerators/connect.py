@@ -107,12 +107,20 @@ class Connection:
         Returns:
             The model, or a tuple of the model and the optimizers. The model is the module itself where nothing must
             wrap it, else a module that calls it, with its attributes and its state dict. Outputs are float32 even
-            where the precision computes them with fewer bits, so that the loss is.
+            where a mixed precision computes them with fewer bits, so that the loss is. The optimizers are
+            the very objects; with ``"16-mixed"`` their ``step`` scales gradients back first.
+
+        Raises:
+            ValueError: if an optimizer cannot step under the precision.
         """
+        precision = self.strategy.precision
+        for optimizer in optimizers:
+            precision.check_optimizer(optimizer)
+            precision.attach(optimizer)
         module = self.strategy.setup_module(model)
         forward = module.__call__
         step = self.strategy.setup_step(module, forward)
-        wrapped = module if step is forward else _Connected(module, step)
+        wrapped = module if step is forward else _Connected(module, step, to_full=not precision.converts_batch)
         return (wrapped, *optimizers) if optimizers else wrapped
 
     def setup_dataloader(self, loader: DataLoader[Any], *, even: bool = True) -> Iterable[Any]:
@@ -221,16 +229,18 @@ class ConnectedLoader:
 class _Connected(nn.Module):
     """A module whose call runs under a strategy; has the module's attributes and state dict."""
 
-    def __init__(self, module: nn.Module, step: Callable[..., Any]) -> None:
+    def __init__(self, module: nn.Module, step: Callable[..., Any], *, to_full: bool) -> None:
         super().__init__()
         self.module = module
         self._step = step
+        self._to_full = to_full
         self.train(module.training)
         self.register_state_dict_post_hook(_strip_prefix)
         self.register_load_state_dict_pre_hook(_add_prefix)
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
-        return pytree.tree_map(_to_full, self._step(*args, **kwargs))
+        outputs = self._step(*args, **kwargs)
+        return pytree.tree_map(_to_full, outputs) if self._to_full else outputs
 
     def __getattr__(self, name: str) -> Any:
         try:

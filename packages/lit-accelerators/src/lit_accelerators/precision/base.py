@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from typing import Any, TypeVar
 
 import torch
@@ -15,6 +16,9 @@ class Precision(ABC):
 
     Every decision is taken once, when a run is set up: ``wrap_step`` returns the very function it was
     given where nothing is to be done, ``convert_batch`` is not called unless ``converts_batch`` is True.
+
+    Implementations are registered by name (entry-point group ``lit_accelerators.precisions``: a callable without
+    arguments that makes one).
     """
 
     name: str
@@ -25,6 +29,19 @@ class Precision(ABC):
 
     plain: bool = False
     """Whether :meth:`backward` is ``loss.backward()``, :meth:`optimizer_step` is ``optimizer.step()``, and no more."""
+
+    def check_device(self, device: torch.device) -> None:  # noqa: B027 - most have nothing to do
+        """Raise ``ValueError`` where ``device`` cannot compute in this precision; called before anything starts."""
+
+    def check_optimizer(self, optimizer: torch.optim.Optimizer) -> None:  # noqa: B027 - most have nothing to do
+        """Raise ``ValueError`` where ``optimizer`` cannot step under this precision; called before the first step."""
+
+    def attach(self, optimizer: torch.optim.Optimizer) -> None:  # noqa: B027 - most have nothing to do
+        """Make ``optimizer.step()`` do what :meth:`optimizer_step` does, for loops that call it; once for each."""
+
+    @abstractmethod
+    def building(self) -> AbstractContextManager[None]:
+        """Inside, modules are built in the number format they will have; :meth:`convert_module` does so afterwards."""
 
     @abstractmethod
     def convert_module(self, module: nn.Module) -> nn.Module:
@@ -44,7 +61,10 @@ class Precision(ABC):
 
     @abstractmethod
     def unscale(self, optimizer: torch.optim.Optimizer) -> None:
-        """Bring the gradients of ``optimizer`` to their true size; called once before clipping or reading them."""
+        """Bring the gradients of ``optimizer`` to their true size before clipping or reading them.
+
+        Called when the gradients are complete; a second call before the step does nothing.
+        """
 
     @abstractmethod
     def optimizer_step(self, optimizer: torch.optim.Optimizer, closure: Callable[[], Any] | None = None) -> Any:
@@ -56,4 +76,4 @@ class Precision(ABC):
 
     @abstractmethod
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Restore what :meth:`state_dict` gave."""
+        """Restore what :meth:`state_dict` gave; the state of another precision is not an error."""

@@ -1,6 +1,7 @@
 """Full precision: float32 as torch computes it."""
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
@@ -22,6 +23,10 @@ class FullPrecision(Precision):
 
     name = "32-true"
     plain = True
+
+    def building(self) -> AbstractContextManager[None]:
+        """Do nothing: modules are built as they are written."""
+        return nullcontext()
 
     def convert_module(self, module: nn.Module) -> nn.Module:
         """Return ``module`` as it is."""

@@ -1,12 +1,13 @@
-"""Mixed precision: float32 parameters, low-precision arithmetic where it is safe."""
+"""Mixed precision with bfloat16: float32 parameters, low-precision arithmetic where it is safe."""
 
-import functools
 from collections.abc import Callable
-from typing import Any, cast
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from lit_accelerators.precision._autocast import backward_outside_autocast, in_autocast, step_and_forget_casts
 from lit_accelerators.precision.base import Fn, Precision
 
 
@@ -26,6 +27,10 @@ class MixedPrecision(Precision):
 
     name = "bf16-mixed"
 
+    def building(self) -> AbstractContextManager[None]:
+        """Do nothing: parameters are float32."""
+        return nullcontext()
+
     def convert_module(self, module: nn.Module) -> nn.Module:
         """Return ``module`` as it is: autocast converts inside the step."""
         return module
@@ -36,32 +41,18 @@ class MixedPrecision(Precision):
 
     def wrap_step(self, step: Fn, device: torch.device) -> Fn:
         """Return ``step`` inside autocast of the kind of ``device``."""
-        device_type = device.type
-
-        @functools.wraps(step)
-        def step_in_autocast(*args: Any, **kwargs: Any) -> Any:
-            with torch.autocast(device_type, dtype=torch.bfloat16):
-                return step(*args, **kwargs)
-
-        return cast("Fn", step_in_autocast)
+        return in_autocast(step, device, torch.bfloat16)
 
     def backward(self, loss: Tensor, *args: Any, **kwargs: Any) -> None:
         """Call ``loss.backward`` outside autocast, also when called from inside the step."""
-        if torch.is_autocast_enabled(loss.device.type):
-            with torch.autocast(loss.device.type, enabled=False):
-                loss.backward(*args, **kwargs)
-        else:
-            loss.backward(*args, **kwargs)
+        backward_outside_autocast(loss, *args, **kwargs)
 
     def unscale(self, optimizer: torch.optim.Optimizer) -> None:
         """Do nothing: bfloat16 needs no loss scale."""
 
     def optimizer_step(self, optimizer: torch.optim.Optimizer, closure: Callable[[], Any] | None = None) -> Any:
         """Call ``optimizer.step``."""
-        result = optimizer.step() if closure is None else optimizer.step(closure)
-        # Inside the step (manual optimization) autocast would go on with the bfloat16 copies of the old weights.
-        torch.clear_autocast_cache()
-        return result
+        return step_and_forget_casts(optimizer, closure)
 
     def state_dict(self) -> dict[str, Any]:
         """Nothing to save."""
