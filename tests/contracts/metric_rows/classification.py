@@ -236,6 +236,21 @@ ROWS: dict[str, Row] = {
         lambda: lm.MultilabelAccuracy(4, average=None), labels, lambda p, t: threshold_hits(p, t).mean(0)
     ),
     **{key: row for name in RATIOS for key, row in ratio_rows(name).items()},
+    "BinaryJaccardIndex(threshold)": Row(
+        lambda: lm.BinaryJaccardIndex(threshold=0.7),
+        binary,
+        lambda p, t: ((p > 0.7) & (t == 1)).sum() / ((p > 0.7) | (t == 1)).sum(),
+    ),
+    "MulticlassJaccardIndex(micro)": Row(
+        lambda: lm.MulticlassJaccardIndex(4, average="micro"),
+        scores(4),
+        lambda p, t: (p.argmax(1) == t).sum() / (2 * len(t) - (p.argmax(1) == t).sum()),
+    ),
+    "MultilabelJaccardIndex(none)": Row(
+        lambda: lm.MultilabelJaccardIndex(4, average="none"),
+        labels,
+        lambda p, t: ((p > 0.5) & (t == 1)).sum(0) / ((p > 0.5) | (t == 1)).sum(0),
+    ),
     "FBetaScore": Row(
         lambda: lm.FBetaScore(task="multiclass", beta=2.0, num_classes=4),
         scores(4),

@@ -28,9 +28,9 @@ from lit_metrics.classification.confusion_matrix import BinaryConfusionMatrix as
 from lit_metrics.classification.confusion_matrix import ConfusionMatrix as ConfusionMatrix
 from lit_metrics.classification.confusion_matrix import MulticlassConfusionMatrix as MulticlassConfusionMatrix
 from lit_metrics.classification.confusion_matrix import MultilabelConfusionMatrix as MultilabelConfusionMatrix
+from lit_metrics.classification.eer import EER as EER
 from lit_metrics.classification.eer import BinaryEER as BinaryEER
 from lit_metrics.classification.eer import BinaryLogAUC as BinaryLogAUC
-from lit_metrics.classification.eer import EER as EER
 from lit_metrics.classification.eer import LogAUC as LogAUC
 from lit_metrics.classification.eer import MulticlassEER as MulticlassEER
 from lit_metrics.classification.eer import MulticlassLogAUC as MulticlassLogAUC
@@ -44,8 +44,8 @@ from lit_metrics.classification.fairness import BinaryGroupStatRates as BinaryGr
 from lit_metrics.classification.fbeta import BinaryF1Score as BinaryF1Score
 from lit_metrics.classification.fbeta import BinaryFBetaScore as BinaryFBetaScore
 from lit_metrics.classification.fbeta import F1Score as F1Score
-from lit_metrics.classification.fbeta import FBetaScore as FBetaScore
 from lit_metrics.classification.fbeta import Fbeta as Fbeta
+from lit_metrics.classification.fbeta import FBetaScore as FBetaScore
 from lit_metrics.classification.fbeta import MulticlassF1Score as MulticlassF1Score
 from lit_metrics.classification.fbeta import MulticlassFBetaScore as MulticlassFBetaScore
 from lit_metrics.classification.fbeta import MultilabelF1Score as MultilabelF1Score
@@ -58,7 +58,9 @@ from lit_metrics.classification.jaccard_index import JaccardIndex as JaccardInde
 from lit_metrics.classification.jaccard_index import MulticlassJaccardIndex as MulticlassJaccardIndex
 from lit_metrics.classification.jaccard_index import MultilabelJaccardIndex as MultilabelJaccardIndex
 from lit_metrics.classification.label_ranking import MultilabelCoverageError as MultilabelCoverageError
-from lit_metrics.classification.label_ranking import MultilabelRankingAveragePrecision as MultilabelRankingAveragePrecision
+from lit_metrics.classification.label_ranking import (
+    MultilabelRankingAveragePrecision as MultilabelRankingAveragePrecision,
+)
 from lit_metrics.classification.label_ranking import MultilabelRankingLoss as MultilabelRankingLoss
 from lit_metrics.classification.log_loss import BrierScore as BrierScore
 from lit_metrics.classification.log_loss import LogLoss as LogLoss
@@ -66,14 +68,30 @@ from lit_metrics.classification.operating_points import BinaryPrecisionAtFixedRe
 from lit_metrics.classification.operating_points import BinaryRecallAtFixedPrecision as BinaryRecallAtFixedPrecision
 from lit_metrics.classification.operating_points import BinarySensitivityAtSpecificity as BinarySensitivityAtSpecificity
 from lit_metrics.classification.operating_points import BinarySpecificityAtSensitivity as BinarySpecificityAtSensitivity
-from lit_metrics.classification.operating_points import MulticlassPrecisionAtFixedRecall as MulticlassPrecisionAtFixedRecall
-from lit_metrics.classification.operating_points import MulticlassRecallAtFixedPrecision as MulticlassRecallAtFixedPrecision
-from lit_metrics.classification.operating_points import MulticlassSensitivityAtSpecificity as MulticlassSensitivityAtSpecificity
-from lit_metrics.classification.operating_points import MulticlassSpecificityAtSensitivity as MulticlassSpecificityAtSensitivity
-from lit_metrics.classification.operating_points import MultilabelPrecisionAtFixedRecall as MultilabelPrecisionAtFixedRecall
-from lit_metrics.classification.operating_points import MultilabelRecallAtFixedPrecision as MultilabelRecallAtFixedPrecision
-from lit_metrics.classification.operating_points import MultilabelSensitivityAtSpecificity as MultilabelSensitivityAtSpecificity
-from lit_metrics.classification.operating_points import MultilabelSpecificityAtSensitivity as MultilabelSpecificityAtSensitivity
+from lit_metrics.classification.operating_points import (
+    MulticlassPrecisionAtFixedRecall as MulticlassPrecisionAtFixedRecall,
+)
+from lit_metrics.classification.operating_points import (
+    MulticlassRecallAtFixedPrecision as MulticlassRecallAtFixedPrecision,
+)
+from lit_metrics.classification.operating_points import (
+    MulticlassSensitivityAtSpecificity as MulticlassSensitivityAtSpecificity,
+)
+from lit_metrics.classification.operating_points import (
+    MulticlassSpecificityAtSensitivity as MulticlassSpecificityAtSensitivity,
+)
+from lit_metrics.classification.operating_points import (
+    MultilabelPrecisionAtFixedRecall as MultilabelPrecisionAtFixedRecall,
+)
+from lit_metrics.classification.operating_points import (
+    MultilabelRecallAtFixedPrecision as MultilabelRecallAtFixedPrecision,
+)
+from lit_metrics.classification.operating_points import (
+    MultilabelSensitivityAtSpecificity as MultilabelSensitivityAtSpecificity,
+)
+from lit_metrics.classification.operating_points import (
+    MultilabelSpecificityAtSensitivity as MultilabelSpecificityAtSensitivity,
+)
 from lit_metrics.classification.operating_points import PrecisionAtFixedRecall as PrecisionAtFixedRecall
 from lit_metrics.classification.operating_points import RecallAtFixedPrecision as RecallAtFixedPrecision
 from lit_metrics.classification.operating_points import SensitivityAtSpecificity as SensitivityAtSpecificity
@@ -87,8 +105,12 @@ from lit_metrics.classification.precision import MultilabelPrecision as Multilab
 from lit_metrics.classification.precision import NegativePredictiveValue as NegativePredictiveValue
 from lit_metrics.classification.precision import Precision as Precision
 from lit_metrics.classification.precision_recall_curve import BinaryPrecisionRecallCurve as BinaryPrecisionRecallCurve
-from lit_metrics.classification.precision_recall_curve import MulticlassPrecisionRecallCurve as MulticlassPrecisionRecallCurve
-from lit_metrics.classification.precision_recall_curve import MultilabelPrecisionRecallCurve as MultilabelPrecisionRecallCurve
+from lit_metrics.classification.precision_recall_curve import (
+    MulticlassPrecisionRecallCurve as MulticlassPrecisionRecallCurve,
+)
+from lit_metrics.classification.precision_recall_curve import (
+    MultilabelPrecisionRecallCurve as MultilabelPrecisionRecallCurve,
+)
 from lit_metrics.classification.precision_recall_curve import PrecisionRecallCurve as PrecisionRecallCurve
 from lit_metrics.classification.recall import BinaryRecall as BinaryRecall
 from lit_metrics.classification.recall import BinarySpecificity as BinarySpecificity
@@ -98,10 +120,10 @@ from lit_metrics.classification.recall import MultilabelRecall as MultilabelReca
 from lit_metrics.classification.recall import MultilabelSpecificity as MultilabelSpecificity
 from lit_metrics.classification.recall import Recall as Recall
 from lit_metrics.classification.recall import Specificity as Specificity
+from lit_metrics.classification.roc import ROC as ROC
 from lit_metrics.classification.roc import BinaryROC as BinaryROC
 from lit_metrics.classification.roc import MulticlassROC as MulticlassROC
 from lit_metrics.classification.roc import MultilabelROC as MultilabelROC
-from lit_metrics.classification.roc import ROC as ROC
 from lit_metrics.classification.stat_scores import BinaryStatScores as BinaryStatScores
 from lit_metrics.classification.stat_scores import MulticlassStatScores as MulticlassStatScores
 from lit_metrics.classification.stat_scores import MultilabelStatScores as MultilabelStatScores

@@ -1,7 +1,8 @@
-# ruff: noqa: E501, I001
 from lit_metrics.detection.intersection_over_union import CompleteIntersectionOverUnion as CompleteIntersectionOverUnion
 from lit_metrics.detection.intersection_over_union import DistanceIntersectionOverUnion as DistanceIntersectionOverUnion
-from lit_metrics.detection.intersection_over_union import GeneralizedIntersectionOverUnion as GeneralizedIntersectionOverUnion  # fmt: skip
+from lit_metrics.detection.intersection_over_union import (
+    GeneralizedIntersectionOverUnion as GeneralizedIntersectionOverUnion,
+)
 from lit_metrics.detection.intersection_over_union import IntersectionOverUnion as IntersectionOverUnion
 from lit_metrics.detection.mean_average_precision import MeanAveragePrecision as MeanAveragePrecision
 from lit_metrics.detection.panoptic_quality import ModifiedPanopticQuality as ModifiedPanopticQuality

@@ -20,15 +20,25 @@ from lit_metrics.functional.classification.auroc import multiclass_auroc as mult
 from lit_metrics.functional.classification.auroc import multilabel_auroc as multilabel_auroc
 from lit_metrics.functional.classification.average_precision import average_precision as average_precision
 from lit_metrics.functional.classification.average_precision import binary_average_precision as binary_average_precision
-from lit_metrics.functional.classification.average_precision import multiclass_average_precision as multiclass_average_precision
-from lit_metrics.functional.classification.average_precision import multilabel_average_precision as multilabel_average_precision
+from lit_metrics.functional.classification.average_precision import (
+    multiclass_average_precision as multiclass_average_precision,
+)
+from lit_metrics.functional.classification.average_precision import (
+    multilabel_average_precision as multilabel_average_precision,
+)
 from lit_metrics.functional.classification.calibration_error import binary_calibration_error as binary_calibration_error
 from lit_metrics.functional.classification.calibration_error import calibration_error as calibration_error
-from lit_metrics.functional.classification.calibration_error import multiclass_calibration_error as multiclass_calibration_error
+from lit_metrics.functional.classification.calibration_error import (
+    multiclass_calibration_error as multiclass_calibration_error,
+)
 from lit_metrics.functional.classification.confusion_matrix import binary_confusion_matrix as binary_confusion_matrix
 from lit_metrics.functional.classification.confusion_matrix import confusion_matrix as confusion_matrix
-from lit_metrics.functional.classification.confusion_matrix import multiclass_confusion_matrix as multiclass_confusion_matrix
-from lit_metrics.functional.classification.confusion_matrix import multilabel_confusion_matrix as multilabel_confusion_matrix
+from lit_metrics.functional.classification.confusion_matrix import (
+    multiclass_confusion_matrix as multiclass_confusion_matrix,
+)
+from lit_metrics.functional.classification.confusion_matrix import (
+    multilabel_confusion_matrix as multilabel_confusion_matrix,
+)
 from lit_metrics.functional.classification.eer import binary_eer as binary_eer
 from lit_metrics.functional.classification.eer import binary_logauc as binary_logauc
 from lit_metrics.functional.classification.eer import eer as eer
@@ -60,9 +70,10 @@ from lit_metrics.functional.classification.jaccard_index import jaccard_index as
 from lit_metrics.functional.classification.jaccard_index import multiclass_jaccard_index as multiclass_jaccard_index
 from lit_metrics.functional.classification.jaccard_index import multilabel_jaccard_index as multilabel_jaccard_index
 from lit_metrics.functional.classification.label_ranking import multilabel_coverage_error as multilabel_coverage_error
-from lit_metrics.functional.classification.label_ranking import multilabel_ranking_average_precision as multilabel_ranking_average_precision
+from lit_metrics.functional.classification.label_ranking import (
+    multilabel_ranking_average_precision as multilabel_ranking_average_precision,
+)
 from lit_metrics.functional.classification.label_ranking import multilabel_ranking_loss as multilabel_ranking_loss
-from lit_metrics.functional.classification.legacy import dice_score as dice_score
 from lit_metrics.functional.classification.legacy import iou as iou
 from lit_metrics.functional.classification.legacy import precision_recall as precision_recall
 from lit_metrics.functional.classification.legacy import stat_scores_multiple_classes as stat_scores_multiple_classes
@@ -70,34 +81,80 @@ from lit_metrics.functional.classification.legacy import to_categorical as to_ca
 from lit_metrics.functional.classification.legacy import to_onehot as to_onehot
 from lit_metrics.functional.classification.log_loss import brier_score as brier_score
 from lit_metrics.functional.classification.log_loss import log_loss as log_loss
-from lit_metrics.functional.classification.operating_points import binary_precision_at_fixed_recall as binary_precision_at_fixed_recall
-from lit_metrics.functional.classification.operating_points import binary_recall_at_fixed_precision as binary_recall_at_fixed_precision
-from lit_metrics.functional.classification.operating_points import binary_sensitivity_at_specificity as binary_sensitivity_at_specificity
-from lit_metrics.functional.classification.operating_points import binary_specificity_at_sensitivity as binary_specificity_at_sensitivity
-from lit_metrics.functional.classification.operating_points import multiclass_precision_at_fixed_recall as multiclass_precision_at_fixed_recall
-from lit_metrics.functional.classification.operating_points import multiclass_recall_at_fixed_precision as multiclass_recall_at_fixed_precision
-from lit_metrics.functional.classification.operating_points import multiclass_sensitivity_at_specificity as multiclass_sensitivity_at_specificity
-from lit_metrics.functional.classification.operating_points import multiclass_specificity_at_sensitivity as multiclass_specificity_at_sensitivity
-from lit_metrics.functional.classification.operating_points import multilabel_precision_at_fixed_recall as multilabel_precision_at_fixed_recall
-from lit_metrics.functional.classification.operating_points import multilabel_recall_at_fixed_precision as multilabel_recall_at_fixed_precision
-from lit_metrics.functional.classification.operating_points import multilabel_sensitivity_at_specificity as multilabel_sensitivity_at_specificity
-from lit_metrics.functional.classification.operating_points import multilabel_specificity_at_sensitivity as multilabel_specificity_at_sensitivity
-from lit_metrics.functional.classification.operating_points import precision_at_fixed_recall as precision_at_fixed_recall
-from lit_metrics.functional.classification.operating_points import recall_at_fixed_precision as recall_at_fixed_precision
-from lit_metrics.functional.classification.operating_points import sensitivity_at_specificity as sensitivity_at_specificity
-from lit_metrics.functional.classification.operating_points import specificity_at_sensitivity as specificity_at_sensitivity
-from lit_metrics.functional.classification.precision import binary_negative_predictive_value as binary_negative_predictive_value
+from lit_metrics.functional.classification.operating_points import (
+    binary_precision_at_fixed_recall as binary_precision_at_fixed_recall,
+)
+from lit_metrics.functional.classification.operating_points import (
+    binary_recall_at_fixed_precision as binary_recall_at_fixed_precision,
+)
+from lit_metrics.functional.classification.operating_points import (
+    binary_sensitivity_at_specificity as binary_sensitivity_at_specificity,
+)
+from lit_metrics.functional.classification.operating_points import (
+    binary_specificity_at_sensitivity as binary_specificity_at_sensitivity,
+)
+from lit_metrics.functional.classification.operating_points import (
+    multiclass_precision_at_fixed_recall as multiclass_precision_at_fixed_recall,
+)
+from lit_metrics.functional.classification.operating_points import (
+    multiclass_recall_at_fixed_precision as multiclass_recall_at_fixed_precision,
+)
+from lit_metrics.functional.classification.operating_points import (
+    multiclass_sensitivity_at_specificity as multiclass_sensitivity_at_specificity,
+)
+from lit_metrics.functional.classification.operating_points import (
+    multiclass_specificity_at_sensitivity as multiclass_specificity_at_sensitivity,
+)
+from lit_metrics.functional.classification.operating_points import (
+    multilabel_precision_at_fixed_recall as multilabel_precision_at_fixed_recall,
+)
+from lit_metrics.functional.classification.operating_points import (
+    multilabel_recall_at_fixed_precision as multilabel_recall_at_fixed_precision,
+)
+from lit_metrics.functional.classification.operating_points import (
+    multilabel_sensitivity_at_specificity as multilabel_sensitivity_at_specificity,
+)
+from lit_metrics.functional.classification.operating_points import (
+    multilabel_specificity_at_sensitivity as multilabel_specificity_at_sensitivity,
+)
+from lit_metrics.functional.classification.operating_points import (
+    precision_at_fixed_recall as precision_at_fixed_recall,
+)
+from lit_metrics.functional.classification.operating_points import (
+    recall_at_fixed_precision as recall_at_fixed_precision,
+)
+from lit_metrics.functional.classification.operating_points import (
+    sensitivity_at_specificity as sensitivity_at_specificity,
+)
+from lit_metrics.functional.classification.operating_points import (
+    specificity_at_sensitivity as specificity_at_sensitivity,
+)
+from lit_metrics.functional.classification.precision import (
+    binary_negative_predictive_value as binary_negative_predictive_value,
+)
 from lit_metrics.functional.classification.precision import binary_precision as binary_precision
-from lit_metrics.functional.classification.precision import multiclass_negative_predictive_value as multiclass_negative_predictive_value
+from lit_metrics.functional.classification.precision import (
+    multiclass_negative_predictive_value as multiclass_negative_predictive_value,
+)
 from lit_metrics.functional.classification.precision import multiclass_precision as multiclass_precision
-from lit_metrics.functional.classification.precision import multilabel_negative_predictive_value as multilabel_negative_predictive_value
+from lit_metrics.functional.classification.precision import (
+    multilabel_negative_predictive_value as multilabel_negative_predictive_value,
+)
 from lit_metrics.functional.classification.precision import multilabel_precision as multilabel_precision
 from lit_metrics.functional.classification.precision import negative_predictive_value as negative_predictive_value
 from lit_metrics.functional.classification.precision import precision as precision
-from lit_metrics.functional.classification.precision_recall_curve import binary_precision_recall_curve as binary_precision_recall_curve
-from lit_metrics.functional.classification.precision_recall_curve import multiclass_precision_recall_curve as multiclass_precision_recall_curve
-from lit_metrics.functional.classification.precision_recall_curve import multilabel_precision_recall_curve as multilabel_precision_recall_curve
-from lit_metrics.functional.classification.precision_recall_curve import precision_recall_curve as precision_recall_curve
+from lit_metrics.functional.classification.precision_recall_curve import (
+    binary_precision_recall_curve as binary_precision_recall_curve,
+)
+from lit_metrics.functional.classification.precision_recall_curve import (
+    multiclass_precision_recall_curve as multiclass_precision_recall_curve,
+)
+from lit_metrics.functional.classification.precision_recall_curve import (
+    multilabel_precision_recall_curve as multilabel_precision_recall_curve,
+)
+from lit_metrics.functional.classification.precision_recall_curve import (
+    precision_recall_curve as precision_recall_curve,
+)
 from lit_metrics.functional.classification.recall import binary_recall as binary_recall
 from lit_metrics.functional.classification.recall import binary_specificity as binary_specificity
 from lit_metrics.functional.classification.recall import multiclass_recall as multiclass_recall

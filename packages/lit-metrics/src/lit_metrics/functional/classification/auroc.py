@@ -77,7 +77,7 @@ def auc(x: Any, y: Any, reorder: bool = False) -> Tensor:
     if x.ndim != 1 or x.shape != y.shape:
         raise ValueError(f"x and y must have one shape (N,), got {tuple(x.shape)} and {tuple(y.shape)}")
     if x.numel() == 0:
-        return x.new_tensor(torch.nan)
+        return torch.full((), torch.nan, dtype=torch.float64, device=x.device)
     if reorder:
         x, order = x.sort(stable=True)
         y = y[order]

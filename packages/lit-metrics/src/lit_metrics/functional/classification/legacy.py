@@ -178,7 +178,7 @@ def dice_score(
         ValueError: If shapes do not fit or `reduction` is none of these.
 
     Example:
-        >>> from lit_metrics.functional.classification import dice_score
+        >>> from lit_metrics.functional.classification.legacy import dice_score
         >>> dice_score([[0.1, 0.8, 0.1], [0.2, 0.3, 0.5], [0.1, 0.7, 0.2]], [1, 2, 2])
         tensor(0.6667, dtype=torch.float64)
     """

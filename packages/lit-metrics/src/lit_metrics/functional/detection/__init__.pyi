@@ -1,7 +1,12 @@
-# ruff: noqa: E501, I001
-from lit_metrics.functional.detection.intersection_over_union import complete_intersection_over_union as complete_intersection_over_union  # fmt: skip
-from lit_metrics.functional.detection.intersection_over_union import distance_intersection_over_union as distance_intersection_over_union  # fmt: skip
-from lit_metrics.functional.detection.intersection_over_union import generalized_intersection_over_union as generalized_intersection_over_union  # fmt: skip
+from lit_metrics.functional.detection.intersection_over_union import (
+    complete_intersection_over_union as complete_intersection_over_union,
+)
+from lit_metrics.functional.detection.intersection_over_union import (
+    distance_intersection_over_union as distance_intersection_over_union,
+)
+from lit_metrics.functional.detection.intersection_over_union import (
+    generalized_intersection_over_union as generalized_intersection_over_union,
+)
 from lit_metrics.functional.detection.intersection_over_union import intersection_over_union as intersection_over_union
 from lit_metrics.functional.detection.mean_average_precision import mean_average_precision as mean_average_precision
 from lit_metrics.functional.detection.panoptic_quality import modified_panoptic_quality as modified_panoptic_quality

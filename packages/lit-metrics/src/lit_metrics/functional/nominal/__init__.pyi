@@ -1,8 +1,11 @@
-# ruff: noqa: E501, I001
 from lit_metrics.functional.nominal.association import cramers_v as cramers_v
 from lit_metrics.functional.nominal.association import cramers_v_matrix as cramers_v_matrix
-from lit_metrics.functional.nominal.association import pearsons_contingency_coefficient as pearsons_contingency_coefficient  # fmt: skip
-from lit_metrics.functional.nominal.association import pearsons_contingency_coefficient_matrix as pearsons_contingency_coefficient_matrix  # fmt: skip
+from lit_metrics.functional.nominal.association import (
+    pearsons_contingency_coefficient as pearsons_contingency_coefficient,
+)
+from lit_metrics.functional.nominal.association import (
+    pearsons_contingency_coefficient_matrix as pearsons_contingency_coefficient_matrix,
+)
 from lit_metrics.functional.nominal.association import theils_u as theils_u
 from lit_metrics.functional.nominal.association import theils_u_matrix as theils_u_matrix
 from lit_metrics.functional.nominal.association import tschuprows_t as tschuprows_t
