@@ -178,17 +178,25 @@ def test_toggled_optimizer_leaves_the_parameters_of_others_out_and_restores_them
             self.other = nn.Linear(3, 1)
 
         def training_step(self, batch: Any, batch_idx: int) -> None:
-            first, _ = self.optimizers()
+            first, second = self.optimizers()
+            both = (*self.net.parameters(), *self.other.parameters())
             with self.toggled_optimizer(first):
-                seen.append([p.requires_grad for p in (*self.net.parameters(), *self.other.parameters())])
-            seen.append([p.requires_grad for p in self.parameters()])
+                seen.append([p.requires_grad for p in both])
+            seen.append([p.requires_grad for p in both])
+            self.toggle_optimizer(second)
+            seen.append([p.requires_grad for p in both])
+            self.toggle_optimizer(first)
+            seen.append([p.requires_grad for p in both])
+            self.untoggle_optimizer(first)
+            seen.append([p.requires_grad for p in both])
 
         def configure_optimizers(self) -> Any:
             return [torch.optim.SGD(net.parameters(), lr=0.1) for net in (self.net, self.other)]
 
     trainer(limit_train_batches=1).fit(Two(), loader())
 
-    assert seen == [[True] * 4 + [False] * 2, [True] * 6]
+    of_first, of_second, of_all = [True] * 4 + [False] * 2, [False] * 4 + [True] * 2, [True] * 6
+    assert seen == [of_first, of_all, of_second, of_first, of_all]
 
 
 def test_gathering_in_one_process_adds_an_axis_of_one() -> None:

@@ -1,11 +1,13 @@
 """When learning-rate schedulers step, and with what."""
 
+import re
 from typing import Any
 
 import pytest
 import torch
 from torch.optim.lr_scheduler import ReduceLROnPlateau, StepLR
 
+from lit_core import Callback
 from tests.lit_core.tiny import Regression, loader, trainer
 
 
@@ -136,3 +138,56 @@ def test_in_manual_optimization_schedulers_step_when_the_user_steps_them() -> No
     run = trainer(max_epochs=3)
     run.fit(module, loader())
     assert run.optimizers[0].param_groups[0]["lr"] == 0.05
+
+
+@pytest.mark.parametrize(
+    ("make", "start"),
+    [
+        (lambda o: torch.optim.lr_scheduler.OneCycleLR(o, max_lr=1.0, total_steps=12), 0.04),
+        (lambda o: torch.optim.lr_scheduler.LinearLR(o, start_factor=0.1, total_iters=8), 0.01),
+        (lambda o: torch.optim.lr_scheduler.CosineAnnealingLR(o, T_max=12), 0.1),
+    ],
+)
+def test_a_scheduler_of_updates_stepped_by_epochs_is_warned_of_with_the_rates_to_come(make: Any, start: float) -> None:
+    class PerStep(Regression):
+        def configure_optimizers(self) -> Any:
+            optimizer = super().configure_optimizers()
+            return [optimizer], [make(optimizer)]
+
+    module = PerStep()
+    rates: list[float] = []
+    watch = LambdaWatch(lambda runner: rates.append(runner.optimizers[0].param_groups[0]["lr"]))
+    runner = trainer(max_epochs=3, callbacks=[watch])
+    with pytest.warns(UserWarning, match=f"will be {start:.3g} at the start.*'interval': 'step'") as caught:
+        runner.fit(module, loader(8, 2))
+    told = [float(x) for x in re.findall(r"([0-9.e-]+) (?:at the start|half way|at the end)", str(caught[0].message))]
+    after = runner.optimizers[0].param_groups[0]["lr"]
+    assert told == pytest.approx([rates[0], rates[2], after], rel=0.01)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda o: {"scheduler": torch.optim.lr_scheduler.OneCycleLR(o, 1.0, total_steps=12), "interval": "step"},
+        lambda o: torch.optim.lr_scheduler.CosineAnnealingLR(o, T_max=3),
+        lambda o: torch.optim.lr_scheduler.CosineAnnealingLR(o, T_max=1000),
+        lambda o: torch.optim.lr_scheduler.StepLR(o, 30),
+    ],
+)
+def test_other_schedulers_are_not_warned_of(make: Any) -> None:
+    class Fine(Regression):
+        def configure_optimizers(self) -> Any:
+            optimizer = super().configure_optimizers()
+            return [optimizer], [make(optimizer)]
+
+    trainer(max_epochs=3).fit(Fine(), loader(8, 2))
+
+
+class LambdaWatch(Callback):
+    """Calls a function at the beginning of every epoch."""
+
+    def __init__(self, function: Any) -> None:
+        self.function = function
+
+    def on_train_epoch_start(self, trainer: Any, module: Any) -> None:
+        self.function(trainer)

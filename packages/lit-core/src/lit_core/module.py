@@ -3,7 +3,7 @@
 import copy
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from os import PathLike
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -84,6 +84,7 @@ class LightningModule(nn.Module, HasHParams):
         super().__init__()
         self._trainer: Trainer | None = None
         self._collect: Callable[..., None] | None = None
+        self._toggle: ExitStack | None = None
 
     # The science, written by the user -----------------------------------------------------------------------------
 
@@ -426,6 +427,18 @@ class LightningModule(nn.Module, HasHParams):
         with toggled(inner, self.trainer.optimizers):
             yield
 
+    def toggle_optimizer(self, optimizer: Optimizer | LightningOptimizer) -> None:
+        """From here to :meth:`untoggle_optimizer`, only the parameters of ``optimizer`` require gradients."""
+        self.untoggle_optimizer()
+        self._toggle = ExitStack()
+        self._toggle.enter_context(self.toggled_optimizer(optimizer))
+
+    def untoggle_optimizer(self, optimizer: Optimizer | LightningOptimizer | None = None) -> None:
+        """Parameters require gradients again as they did before :meth:`toggle_optimizer`."""
+        if self._toggle is not None:
+            self._toggle.close()
+            self._toggle = None
+
     def print(self, *args: Any, **kwargs: Any) -> None:
         """Print in process 0 only, above the progress bar."""
         self.trainer.print(*args, **kwargs)
@@ -570,4 +583,4 @@ class LightningModule(nn.Module, HasHParams):
     def __getstate__(self) -> dict[str, Any]:
         """Everything but the Trainer: a copy or a pickle of the module is the module alone."""
         kept = {name: value for name, value in self.__dict__.items() if name != "log"}
-        return {**kept, "_trainer": None, "_collect": None}
+        return {**kept, "_trainer": None, "_collect": None, "_toggle": None}

@@ -22,6 +22,7 @@ from lit_core.lifecycle import Sources
 from lit_core.logging.collector import Collector
 from lit_core.logging.report import Report
 from lit_core.loops import evaluate, predict, train
+from lit_core.loops.schedulers import warn_of_intervals
 from lit_core.modes import torch_settings
 from lit_core.module import LightningModule
 from lit_core.processes import Outcome, bring_back, in_process_zero, take_over
@@ -405,6 +406,7 @@ class Trainer(TrainerReadings):
 
     def _fit(self, run: Run, saved: dict[str, Any] | None) -> None:
         lifecycle.configure_optimizers(run)
+        warn_of_intervals(run)
         run.hooks.start("on_fit_start")
         lifecycle.log_hyperparameters(run, self._loggers)
         if saved is not None:
