@@ -136,7 +136,7 @@ class ScaledPrecision(Precision):
                 f"{'is' if len(half) == 1 else 'are'} float16. Do not call half() on the module, or write "
                 "precision='16-true'."
             )
-        self._modules.add(module)
+        self._modules.update(module.modules())  # each by itself: what held them all may go before they do
         return module
 
     def convert_batch(self, batch: Any) -> Any:
@@ -244,9 +244,10 @@ class ScaledPrecision(Precision):
 
     def _waiting(self) -> Iterator[Tensor]:
         """Gradients that hold scaled losses."""
-        of_true_size = {id(p) for optimizer in (*self._unscaled, *self._stepped) for p in _parameters(optimizer)}
-        seen = set(of_true_size)
-        for parameters in (*(m.parameters() for m in self._modules), *map(_parameters, self._optimizers)):
+        seen = {id(p) for optimizer in (*self._unscaled, *self._stepped) for p in _parameters(optimizer)}
+        visited: set[nn.Module] = set()
+        modules = [sub for module in self._modules for _, sub in module.named_modules(memo=visited)]
+        for parameters in (*(m.parameters(recurse=False) for m in modules), *map(_parameters, self._optimizers)):
             for parameter in parameters:
                 if id(parameter) not in seen and parameter.grad is not None:
                     seen.add(id(parameter))
