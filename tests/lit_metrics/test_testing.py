@@ -190,3 +190,36 @@ def test_strings_are_shuffled_and_halved_with_their_targets() -> None:
 def test_wrong_use_is_refused(kwargs: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         check_metric(Mean, **kwargs)
+
+
+class LocalMean(Mean):
+    """Forgets what the other processes have seen."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.sync_on_compute = False
+
+
+def test_processes_find_a_metric_that_does_not_synchronise() -> None:
+    assert "processes" in check_metric(Mean, DATA, processes=2)
+    with pytest.raises(AssertionError, match="law 'processes'"):
+        check_metric(LocalMean, DATA, processes=2)
+
+
+def test_processes_need_a_factory_that_can_be_pickled() -> None:
+    with pytest.raises(ValueError, match="make_metric that can be pickled"):
+        check_metric(type("Local", (Mean,), {}), DATA, processes=2, skip=["pickle"])
+
+
+def plain_mean(x: Tensor) -> Tensor:
+    return x.double().mean()
+
+
+def mean_by_branch(x: Tensor) -> Tensor:
+    return x.double().mean() if x.sum() > 0 else x.double().sum() / len(x)
+
+
+def test_a_kernel_must_compile_into_one_graph() -> None:
+    assert "fullgraph" in check_metric(Mean, DATA, kernel=plain_mean)
+    with pytest.raises(AssertionError, match="law 'fullgraph'"):
+        check_metric(Mean, DATA, kernel=mean_by_branch)

@@ -11,7 +11,8 @@ from __future__ import annotations
 import functools
 import math
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -53,6 +54,16 @@ class Bundle:
 def is_available() -> bool:
     """Returns whether a default process group of more than one process exists."""
     return dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1
+
+
+@contextmanager
+def gloo_group(store: str, rank: int, world_size: int) -> Iterator[None]:
+    """Makes this process one of `world_size` that find each other by the file `store`; for tests."""
+    dist.init_process_group("gloo", init_method=f"file://{store}", rank=rank, world_size=world_size)
+    try:
+        yield
+    finally:
+        dist.destroy_process_group()
 
 
 def sync_states(bundles: Sequence[Bundle], group: Any = None, gather: GatherFn | None = None) -> list[Bundle]:

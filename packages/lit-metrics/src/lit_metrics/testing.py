@@ -7,15 +7,20 @@ framework; each broken law is an `AssertionError` that names the law.
 from __future__ import annotations
 
 import copy
+import multiprocessing
 import pickle
+import tempfile
 import warnings
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
+
+from lit_metrics._sync import gloo_group
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -36,6 +41,8 @@ def check_metric(
     dtypes: Sequence[torch.dtype] = (torch.float16, torch.bfloat16, torch.float64),
     rtol: float = 1e-12,
     skip: Sequence[str] = (),
+    kernel: Callable[..., Any] | None = None,
+    processes: int = 1,
 ) -> list[str]:
     """Runs every law on a metric.
 
@@ -48,13 +55,18 @@ def check_metric(
         dtypes: Floating-point types that inputs are converted to; each must give the value of the rounded inputs.
         rtol: Tolerance, relative and absolute, where the order of additions differs.
         skip: Names of laws that do not apply.
+        kernel: Function of a batch, such as the functional form, that `torch.compile` must take as one graph.
+        processes: With 2 or more, as many gloo processes must give the value of one, with uneven data and where only
+            the last of them has data. They are started afresh: `make_metric` must be a class or a function of a module,
+            or a `functools.partial` of one, and a script must call this below `if __name__ == "__main__":`.
 
     Returns:
-        The names of the laws that were run.
+        The names of the laws that were run; one without its argument (`reference`, `kernel`, `processes`) is empty.
 
     Raises:
         AssertionError: If a law is broken.
-        ValueError: If there are fewer than two batches, or `skip` names no law.
+        ValueError: If there are fewer than two batches, `skip` names no law, or `make_metric` must be pickled and
+            cannot be.
 
     Example:
         >>> import torch
@@ -69,7 +81,7 @@ def check_metric(
         raise ValueError(f"inputs must hold at least two batches, got {len(inputs)}")
     if unknown := set(skip) - set(LAWS):
         raise ValueError(f"skip names no law: {sorted(unknown)}; laws are {sorted(LAWS)}")
-    case = _Case(make_metric, list(inputs), reference, order_matters, tuple(dtypes), rtol)
+    case = _Case(make_metric, list(inputs), reference, order_matters, tuple(dtypes), rtol, kernel, processes)
     run = [name for name in LAWS if name not in skip]
     for name in run:
         with warnings.catch_warnings():
@@ -92,6 +104,8 @@ class _Case:
         order_matters: bool,
         dtypes: tuple[torch.dtype, ...],
         rtol: float,
+        kernel: Callable[..., Any] | None,
+        processes: int,
     ) -> None:
         self.make = make
         self.batches = batches
@@ -99,6 +113,8 @@ class _Case:
         self.order_matters = order_matters
         self.dtypes = dtypes
         self.rtol = rtol
+        self.kernel = kernel
+        self.processes = processes
         self.whole = tuple(_concatenate([batch[i] for batch in batches]) for i in range(len(batches[0])))
         sizes = {len(x) for x in self.whole if _has_samples(x)}
         self.num_samples = sizes.pop() if len(sizes) == 1 else 0
@@ -311,12 +327,66 @@ def _failed_update(case: _Case) -> None:
     assert metric.update_count == len(case.batches), "a failed update is counted"
 
 
+def _fullgraph(case: _Case) -> None:
+    if case.kernel is None:
+        return
+    compiled = torch.compile(case.kernel, fullgraph=True, backend="eager")
+    for batch in case.batches:
+        try:
+            got = compiled(*batch)
+        except RuntimeError as error:  # the compiler's errors are of this type
+            raise AssertionError(f"the kernel does not compile into one graph: {error}") from error
+        _assert_same(got, case.kernel(*batch), case.rtol, "kernel compiled and as it is")
+
+
+def _processes(case: _Case) -> None:
+    if case.processes < 2:
+        return
+    try:
+        pickle.dumps(case.make)
+    except (pickle.PicklingError, AttributeError, TypeError) as error:
+        raise ValueError(f"processes={case.processes} needs a make_metric that can be pickled: {error}") from error
+    context = multiprocessing.get_context("spawn")
+    ranks = range(case.processes)
+    with tempfile.TemporaryDirectory() as folder:
+        arguments = [(rank, case.processes, folder, case.make, case.batches) for rank in ranks]
+        workers = [context.Process(target=_be_one_of, args=each, daemon=True) for each in arguments]
+        for worker in workers:
+            worker.start()
+        for worker in workers:
+            worker.join(120)
+        codes = [worker.exitcode for worker in workers]
+        assert codes == [0] * len(workers), f"processes ended with {codes} (None: did not end)"
+        found = [torch.load(Path(folder) / f"{rank}.pt", weights_only=False) for rank in ranks]
+    for i, split in enumerate(("uneven data", "data in the last process only")):
+        expected = case.value(case.batches)
+        for rank in ranks:
+            _assert_same(found[rank][i], expected, case.rtol, f"{split}, process {rank} of {len(workers)} and one")
+            _assert_same(found[rank][i], found[0][i], 0.0, f"{split}, process {rank} and process 0")
+
+
+def _be_one_of(rank: int, world_size: int, folder: str, make: Callable[[], Metric], batches: list[Batch]) -> None:
+    torch.set_num_threads(1)
+    warnings.simplefilter("ignore")
+    cuts = [0, *(len(batches) - world_size + 1 + i for i in range(world_size))]  # the first takes what is left over
+    uneven = batches[max(cuts[rank], 0) : max(cuts[rank + 1], 0)]
+    values = []
+    with gloo_group(f"{folder}/store", rank, world_size):
+        for share in (uneven, batches if rank == world_size - 1 else []):
+            metric = make()
+            for batch in share:
+                metric.update(*batch)
+            values.append(metric.compute())
+    torch.save(values, Path(folder) / f"{rank}.pt")
+
+
 LAWS: dict[str, Callable[[_Case], None]] = {
     "caller_may_overwrite": _caller_may_overwrite,
     "compute_twice": _compute_twice,
     "failed_update": _failed_update,
     "float_types": _float_types,
     "forward_equals_fresh": _forward_equals_fresh,
+    "fullgraph": _fullgraph,
     "identity": _identity,
     "inference_mode": _inference_mode,
     "merge_order": _merge_order,
@@ -325,6 +395,7 @@ LAWS: dict[str, Callable[[_Case], None]] = {
     "numpy_inputs": _numpy_inputs,
     "permutation": _permutation,
     "pickle": _pickles,
+    "processes": _processes,
     "reset": _reset,
     "split": _split,
     "state_dict": _state_dict_round_trip,
