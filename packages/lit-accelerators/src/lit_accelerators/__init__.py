@@ -4,7 +4,17 @@ from lit_accelerators.__about__ import __version__
 from lit_accelerators.collectives import Collectives, LocalCollectives, ProcessGroupCollectives, ReduceOp
 from lit_accelerators.connect import ConnectedLoader, Connection, connect
 from lit_accelerators.devices import Accelerator, CPUAccelerator, CUDAAccelerator, MPSAccelerator
-from lit_accelerators.environments import ClusterEnvironment, LocalEnvironment, TorchElasticEnvironment
+from lit_accelerators.environments import (
+    ClusterEnvironment,
+    KubeflowEnvironment,
+    LocalEnvironment,
+    LSFEnvironment,
+    MPIEnvironment,
+    SLURMEnvironment,
+    TorchElasticEnvironment,
+    XLAEnvironment,
+    detect_environment,
+)
 from lit_accelerators.launchers import InProcessLauncher, Launcher, MultiprocessLauncher, ScriptLauncher
 from lit_accelerators.order import BatchOrder, epoch_order, mix_seed, order_of, own_order
 from lit_accelerators.precision import FullPrecision, MixedPrecision, Precision, ScaledPrecision, TruePrecision
@@ -34,23 +44,29 @@ __all__ = [
     "FullPrecision",
     "GradientSync",
     "InProcessLauncher",
+    "KubeflowEnvironment",
+    "LSFEnvironment",
     "Launcher",
     "LocalCollectives",
     "LocalEnvironment",
+    "MPIEnvironment",
     "MPSAccelerator",
     "MixedPrecision",
     "MultiprocessLauncher",
     "Precision",
     "ProcessGroupCollectives",
     "ReduceOp",
+    "SLURMEnvironment",
     "ScaledPrecision",
     "ScriptLauncher",
     "SingleDeviceStrategy",
     "Strategy",
     "TorchElasticEnvironment",
     "TruePrecision",
+    "XLAEnvironment",
     "__version__",
     "connect",
+    "detect_environment",
     "epoch_order",
     "isolate_rng",
     "make_strategy",

@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 
 from lit_accelerators.devices.base import Accelerator
 from lit_accelerators.environments.base import ClusterEnvironment
+from lit_accelerators.environments.detection import detect_environment
 from lit_accelerators.environments.local import LocalEnvironment
-from lit_accelerators.environments.torchelastic import TorchElasticEnvironment
 from lit_accelerators.precision.base import Precision
 from lit_accelerators.registry import STRATEGIES_GROUP, look_up, make_accelerator, make_precision
 from lit_accelerators.strategies.base import Strategy
@@ -33,8 +33,8 @@ def make_strategy(
     Args:
         accelerator: ``"auto"`` (cuda, else mps, else cpu), ``"cpu"``, ``"cuda"`` (or ``"gpu"``), ``"mps"``, a name that
             a package registers under the entry-point group ``lit_accelerators.accelerators``, or an object.
-        devices: how many (``2``), which (``[0, 2]``, ``"0,2"``), ``-1`` for all, or ``"auto"``: what torchrun was told,
-            else every GPU, else one process. On the CPU a device is a process.
+        devices: how many (``2``), which (``[0, 2]``, ``"0,2"``), ``-1`` for all, or ``"auto"``: what torchrun or the scheduler
+            was told, else every GPU, else one process. On the CPU a device is a process.
         num_nodes: machines in the run, each with as many devices.
         strategy: ``"auto"``, ``"single_device"``, ``"ddp"``, ``"ddp_spawn"``, ``"ddp_fork"``, ``"ddp_notebook"``; the
             ddp ones also with ``_find_unused_parameters_true`` or ``_false`` behind them; a name that a package
@@ -43,7 +43,7 @@ def make_strategy(
         precision: ``"32-true"`` (or 32), ``"bf16-mixed"`` (or ``"bf16"``), ``"16-mixed"`` (or 16), ``"64-true"`` (or
             64), ``"bf16-true"``, ``"16-true"``, a name that a package registers under the entry-point group
             ``lit_accelerators.precisions``, or an object.
-        environment: where ranks come from; detected by default.
+        environment: where ranks come from; by default that of :func:`detect_environment`, else our own launchers.
 
     Returns:
         The strategy, not yet launched.
@@ -67,12 +67,13 @@ def make_strategy(
     chosen = make_accelerator(accelerator)
     shares_process = isinstance(strategy, str) and strategy != "auto" and _is_one_process(_named(strategy))
     shares_process = shares_process or (not isinstance(strategy, str) and _is_one_process(strategy))
+    detected = detect_environment() if environment is None else None
+    if detected is not None and detected is not LocalEnvironment:
+        environment = detected()
     indices = chosen.parse_devices(devices) if shares_process else _parse_devices(chosen, devices, environment)
     processes = 1 if shares_process else len(indices)
     if environment is None:
-        environment = (
-            TorchElasticEnvironment() if TorchElasticEnvironment.detect() else LocalEnvironment(processes, num_nodes)
-        )
+        environment = LocalEnvironment(processes, num_nodes)
     environment.validate(devices=processes, num_nodes=num_nodes)
     num_devices = len(indices) * num_nodes
     if strategy == "single_device" and num_devices > 1:
@@ -98,9 +99,9 @@ def make_strategy(
 def _parse_devices(
     accelerator: Accelerator, devices: int | str | Sequence[int], environment: ClusterEnvironment | None
 ) -> list[int]:
-    if devices == "auto" and environment is None and TorchElasticEnvironment.detect():
-        # torchrun was told already how many processes a node has.
-        return accelerator.parse_devices(TorchElasticEnvironment().local_world_size)
+    if devices == "auto" and environment is not None and environment.creates_processes_externally:
+        # Who started the processes was told already how many a node has.
+        return accelerator.parse_devices(environment.local_world_size)
     return accelerator.parse_devices(devices)
 
 

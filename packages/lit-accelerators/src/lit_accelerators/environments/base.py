@@ -28,6 +28,9 @@ class ClusterEnvironment(ABC):
     local_rank: int
     """Of this process among those of its node."""
 
+    local_world_size: int
+    """Processes of the run on each node."""
+
     node_rank: int
     """Of this node among the nodes of the run."""
 

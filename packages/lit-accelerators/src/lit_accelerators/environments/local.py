@@ -47,7 +47,7 @@ class LocalEnvironment(ClusterEnvironment):
     name = "local"
 
     def __init__(self, devices: int = 1, num_nodes: int = 1) -> None:
-        self.devices = devices
+        self.devices = self.local_world_size = devices
         self.num_nodes = num_nodes
         self.refresh()
 

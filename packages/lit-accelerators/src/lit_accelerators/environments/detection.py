@@ -1,0 +1,40 @@
+"""Which environment a process is in."""
+
+from importlib.metadata import entry_points
+
+from lit_accelerators.environments.base import ClusterEnvironment
+from lit_accelerators.environments.kubeflow import KubeflowEnvironment
+from lit_accelerators.environments.local import LocalEnvironment
+from lit_accelerators.environments.lsf import LSFEnvironment
+from lit_accelerators.environments.mpi import MPIEnvironment
+from lit_accelerators.environments.slurm import SLURMEnvironment
+from lit_accelerators.environments.torchelastic import TorchElasticEnvironment
+from lit_accelerators.environments.xla import XLAEnvironment
+
+ENVIRONMENTS_GROUP = "lit_accelerators.environments"
+
+DETECTION_ORDER: tuple[type[ClusterEnvironment], ...] = (
+    TorchElasticEnvironment,
+    LocalEnvironment,
+    XLAEnvironment,
+    LSFEnvironment,
+    MPIEnvironment,
+    SLURMEnvironment,
+    KubeflowEnvironment,
+)
+"""Innermost first: torchrun, our launchers and torch_xla run inside jobs of the schedulers; jsrun sets the variables of
+Open MPI too; mpirun runs inside jobs of SLURM, whose variables then tell of mpirun's helpers and not of the ranks."""
+
+
+def detect_environment() -> type[ClusterEnvironment] | None:
+    """The environment that started this process as one of several, or None if nobody did.
+
+    First those that installed packages register under the entry-point group ``lit_accelerators.environments`` (a class
+    of :class:`ClusterEnvironment` that is made without arguments), then ours, from the innermost outwards: torchrun,
+    our own launchers, XLA, LSF, MPI, SLURM, Kubeflow.
+    """
+    for point in entry_points(group=ENVIRONMENTS_GROUP):
+        registered: type[ClusterEnvironment] = point.load()
+        if registered.detect():
+            return registered
+    return next((kind for kind in DETECTION_ORDER if kind.detect()), None)
