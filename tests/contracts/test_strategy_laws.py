@@ -9,12 +9,15 @@ from typing import Any
 import pytest
 import torch
 import torch._dynamo  # DistributedDataParallel imports it: once here, and not in every forked process
+import torch.distributed.fsdp  # the same
 from torch import Tensor, nn
 
 from lit_accelerators import (
     CPUAccelerator,
     CUDAAccelerator,
     DDPStrategy,
+    DPStrategy,
+    FSDPStrategy,
     FullPrecision,
     MixedPrecision,
     Precision,
@@ -25,12 +28,20 @@ from lit_accelerators import (
 
 @dataclass(frozen=True)
 class Row:
-    """One way of running. ``tolerance``: of gradients of order 1, to one process with all samples."""
+    """One way of running.
+
+    ``tolerance``: of gradients of order 1, to one process with all samples. ``keeps``: whether ``no_sync`` keeps
+    gradients in the process. ``by_hand``: whether a step may call backward itself. ``states``: the processes that get
+    whole states.
+    """
 
     make: Callable[[Precision], Strategy]
     ranks: int
     precision: type[Precision]
     tolerance: float
+    keeps: bool = True
+    by_hand: bool = True
+    states: int | None = None
 
 
 def ddp(precision: Precision) -> Strategy:
@@ -39,6 +50,26 @@ def ddp(precision: Precision) -> Strategy:
 
 def ddp_cuda(precision: Precision) -> Strategy:
     return DDPStrategy(CUDAAccelerator(), [0, 1], precision, start="spawn")
+
+
+def fsdp(precision: Precision) -> Strategy:
+    return FSDPStrategy(CPUAccelerator(), [0, 1], precision, start="fork", wrap=30)
+
+
+def fsdp_whole(precision: Precision) -> Strategy:
+    return FSDPStrategy(CPUAccelerator(), [0, 1], precision, start="fork")
+
+
+def fsdp_cuda(precision: Precision) -> Strategy:
+    return FSDPStrategy(CUDAAccelerator(), [0, 1], precision, start="spawn", wrap=30)
+
+
+def dp(precision: Precision) -> Strategy:
+    return DPStrategy(CPUAccelerator(), [0, 1], precision)
+
+
+def ddp2(precision: Precision) -> Strategy:
+    return DPStrategy(CPUAccelerator(), [0, 1], precision, between_nodes=True)
 
 
 def single(precision: Precision) -> Strategy:
@@ -56,6 +87,13 @@ TABLE = {
     "single_device bf16-mixed": Row(single, 1, MixedPrecision, 0.0),
     "ddp": Row(ddp, 2, FullPrecision, 1e-6),
     "ddp bf16-mixed": Row(ddp, 2, MixedPrecision, 1e-2),
+    "fsdp": Row(fsdp, 2, FullPrecision, 1e-6, keeps=False, states=1),
+    "fsdp without units": Row(fsdp_whole, 2, FullPrecision, 1e-6, keeps=False, states=1),
+    "fsdp bf16-mixed": Row(fsdp, 2, MixedPrecision, 1e-2, keeps=False, states=1),
+    "dp": Row(dp, 1, FullPrecision, 1e-6, by_hand=False),
+    "dp bf16-mixed": Row(dp, 1, MixedPrecision, 1e-2, by_hand=False),
+    "ddp2 of one node": Row(ddp2, 1, FullPrecision, 1e-6, by_hand=False),
+    "fsdp cuda": Row(fsdp_cuda, 2, FullPrecision, 1e-6, keeps=False, states=1),
     "single_device cuda": Row(single_cuda, 1, FullPrecision, 1e-6),
     "single_device cuda bf16-mixed": Row(single_cuda, 1, MixedPrecision, 1e-2),
     "ddp cuda": Row(ddp_cuda, 2, FullPrecision, 1e-6),
@@ -118,8 +156,13 @@ def share(strategy: Strategy, batch: tuple[Tensor, Tensor]) -> tuple[Tensor, Ten
     return x, y
 
 
+def whole(gradient: Tensor) -> Tensor:
+    """On the CPU; of a sharded one, in every process."""
+    return getattr(gradient, "full_tensor", gradient.clone)().cpu()
+
+
 def gradients(module: nn.Module) -> list[Tensor]:
-    return [parameter.grad.cpu().clone() for parameter in module.parameters() if parameter.grad is not None]
+    return [whole(parameter.grad) for parameter in module.parameters() if parameter.grad is not None]
 
 
 def bare_loss(row: Row, net: Net, seed: int) -> Tensor:
@@ -173,22 +216,23 @@ def accumulate(strategy: Strategy, gradient_sync: Any) -> tuple[list[list[Tensor
 
 
 @pytest.mark.parametrize("gradient_sync", ["step", "backward"])
-def test_no_sync_keeps_gradients_local_and_the_next_backward_averages_their_sum(row: Row, gradient_sync: str) -> None:
+def test_no_sync_keeps_gradients_local_or_sharded_and_the_next_backward_averages_their_sum(
+    row: Row, gradient_sync: str
+) -> None:
     everywhere, local, alone = launch(row, accumulate, gradient_sync)
 
-    assert all(torch.equal(one, other) for one, other in zip(local, alone, strict=True))
+    if row.keeps:
+        assert_near(local, alone, row)
     for found in everywhere:
         assert_near(found, bare_gradients(row, batches=2), row)
 
 
 def backward_repeatedly(strategy: Strategy) -> list[list[Tensor]]:
     net = strategy.setup_module(Net())
-    step = strategy.setup_step(
-        net, lambda seeds: [net.loss(share(strategy, samples(s))) for s in seeds], gradient_sync="backward"
-    )
-    for loss in step([0, 1]):
+    step = strategy.setup_step(net, lambda batches: [net.loss(batch) for batch in batches], gradient_sync="backward")
+    for loss in step([share(strategy, samples(seed)) for seed in (0, 1)]):
         strategy.backward(loss)
-    strategy.backward(sum(step([2])))
+    strategy.backward(sum(step([share(strategy, samples(2))])))
     return strategy.collectives.all_gather_object(gradients(net))
 
 
@@ -205,7 +249,7 @@ def toggle(strategy: Strategy) -> list[list[list[Tensor | None]]]:
         for frozen in ("first", "last"):
             net.get_submodule(frozen).requires_grad_(False)
             strategy.backward(net.loss(batch))
-            history.append([None if p.grad is None else p.grad.cpu().clone() for p in net.parameters()])
+            history.append([None if p.grad is None else whole(p.grad) for p in net.parameters()])
             net.get_submodule(frozen).requires_grad_(True)
             net.zero_grad()
 
@@ -216,6 +260,10 @@ def toggle(strategy: Strategy) -> list[list[list[Tensor | None]]]:
 
 
 def test_parameters_switched_off_and_on_inside_a_step_get_the_right_gradients(row: Row) -> None:
+    if not row.by_hand:
+        with pytest.raises(RuntimeError, match="once per part"):
+            launch(row, toggle)
+        return
     everywhere = launch(row, toggle)
 
     net = Net()
@@ -256,7 +304,8 @@ def test_trained_weights_are_those_of_a_bare_loop_and_have_its_names(row: Row) -
         bare_loss(row, net, seed).backward()
         nn.utils.clip_grad_norm_(net.parameters(), 0.5)
         optimizer.step()
-    for state in states:
+    assert [bool(state) for state in states] == [rank < (row.states or row.ranks) for rank in range(row.ranks)]
+    for state in filter(None, states):
         assert list(state) == list(net.state_dict())
         assert_near([value.cpu() for value in state.values()], list(net.state_dict().values()), row)
     momenta = [entry["momentum_buffer"].cpu() for entry in optimizer_state["state"].values()]
@@ -346,3 +395,82 @@ def test_clipping_returns_the_norm_before_and_bounds_the_norm_or_the_values_afte
     assert norm == pytest.approx(5.0)
     assert clipped == pytest.approx(1.0, rel=1e-4)
     assert values == pytest.approx([0.1, -0.1])
+
+
+def states_of_a_run(strategy: Strategy) -> tuple[Any, ...]:
+    net = strategy.setup_module(Net())
+    optimizer = torch.optim.AdamW(net.parameters(), lr=0.1)
+    step = strategy.setup_step(net, net.loss)
+    strategy.backward(step(share(strategy, samples(0))))
+    strategy.precision.optimizer_step(optimizer)
+    optimizer.zero_grad()
+    with strategy.no_sync():
+        strategy.backward(step(share(strategy, samples(1))))
+    kept = strategy.gradient_state(net)
+    saved = strategy.collectives.broadcast((strategy.module_state(net), strategy.optimizer_state(net, optimizer)))
+    return net, optimizer, step, kept, *saved
+
+
+def go_on_elsewhere(strategy: Strategy) -> tuple[Any, ...]:
+    net, optimizer, step, kept, module_state, optimizer_state = states_of_a_run(strategy)
+    other = strategy.setup_module(Net(seed=7))
+    other_optimizer = torch.optim.AdamW(other.parameters(), lr=0.5)
+    strategy.load_module_state(other, module_state)
+    strategy.load_optimizer_state(other, other_optimizer, optimizer_state)
+    strategy.load_gradient_state(other, kept)
+    other_step = strategy.setup_step(other, other.loss)
+    ended = []
+    for its_step, its_optimizer, module in ((step, optimizer, net), (other_step, other_optimizer, other)):
+        strategy.backward(its_step(share(strategy, samples(2))))
+        strategy.precision.optimizer_step(its_optimizer)
+        ended.append(strategy.module_state(module))
+    with pytest.raises(RuntimeError, match=r"unknown"):
+        strategy.load_module_state(other, {**module_state, "unknown": torch.zeros(1)})
+    alone = Net(seed=8)
+    strategy.load_module_state(alone, module_state)
+    return *ended, module_state, alone.state_dict()
+
+
+def test_a_module_with_the_states_of_another_goes_on_as_that_one_does(row: Row) -> None:
+    first, second, saved, alone = launch(row, go_on_elsewhere)
+
+    assert list(first) == list(Net().state_dict())
+    for name, value in first.items():
+        assert torch.equal(value, second[name])
+        assert torch.equal(saved[name].cpu(), alone[name])
+
+
+def evaluate_unevenly(strategy: Strategy) -> tuple[list[float], list[Tensor]]:
+    net = strategy.setup_module(Net())
+    batch = tuple(part.to(strategy.device) for part in samples(0))
+    values = []
+    for _ in range(2):  # training goes on between evaluations
+        with strategy.evaluation(net), torch.inference_mode():
+            evaluate = strategy.setup_step(net, net.loss, gradient_sync=None)
+            for _ in range(3 * strategy.global_rank):
+                evaluate(batch)
+            values.append(evaluate(batch).item())
+        strategy.backward(strategy.setup_step(net, net.loss)(share(strategy, samples(0))))
+    return values, gradients(net)
+
+
+def test_processes_may_evaluate_different_numbers_of_batches_between_training_steps(row: Row) -> None:
+    values, found = launch(row, evaluate_unevenly)
+
+    expected = bare_loss(row, Net(), 0).item()
+    assert values == pytest.approx([expected, expected], rel=max(row.tolerance, 1e-6))
+    assert_near([gradient / 2 for gradient in found], bare_gradients(row, batches=1), row)
+
+
+def sync_by_hand(strategy: Strategy) -> list[list[Tensor]]:
+    net = strategy.setup_module(Net())
+    step = strategy.setup_step(net, net.loss, gradient_sync="backward")
+    with strategy.no_sync():
+        strategy.backward(step(share(strategy, samples(0))))
+    strategy.sync_gradients(list(net.parameters()))
+    return strategy.collectives.all_gather_object(gradients(net))
+
+
+def test_gradients_that_no_sync_kept_are_averaged_on_demand(row: Row) -> None:
+    for found in launch(row, sync_by_hand):
+        assert_near(found, bare_gradients(row, batches=1), row)

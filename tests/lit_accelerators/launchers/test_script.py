@@ -185,3 +185,22 @@ except ValueError as error:
     assert done.returncode == 0, done.stderr
     starts = sorted(line[:9] for line in done.stdout.splitlines())
     assert starts == ["0 alone", "0 refused", "1 refused", "1 would w"]
+
+
+def test_the_cores_are_divided_between_the_processes_unless_the_user_says_otherwise(tmp_path: Path) -> None:
+    body = """
+run(lambda strategy: say("rank", strategy.global_rank, threads()))
+"""
+    # HEAD sets one thread, which may only be lowered; ask for the default of a fresh process instead.
+    script = HEAD.replace("torch.set_num_threads(1)\n", "threads = torch.get_num_threads\n") + body
+    (tmp_path / "train.py").write_text(script)
+    told = {name: value for name, value in environment().items() if name != "OMP_NUM_THREADS"}
+    cores = os.cpu_count() or 1
+    for variables, expected in ((told, max(1, cores // 2)), ({**told, "OMP_NUM_THREADS": "1"}, 1)):
+        command = [sys.executable, "train.py"]
+        done = subprocess.run(
+            command, cwd=tmp_path, env=variables, capture_output=True, text=True, timeout=60, check=False
+        )
+
+        assert done.returncode == 0, done.stderr
+        assert sorted(done.stdout.splitlines()) == [f"rank {rank} {expected}" for rank in (0, 1)]

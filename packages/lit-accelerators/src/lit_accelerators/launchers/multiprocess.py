@@ -24,6 +24,7 @@ from lit_accelerators.environments.base import ClusterEnvironment
 from lit_accelerators.environments.local import rank_variables
 from lit_accelerators.launchers._failures import Failure, first_failure, write_failure
 from lit_accelerators.launchers._processes import end_all, exit_with
+from lit_accelerators.launchers._threads import VARIABLE, threads_per_process
 from lit_accelerators.launchers.base import Launcher
 
 _CULPRIT_GRACE_S = 1.0
@@ -204,8 +205,8 @@ def _share_cores(start: _Start) -> None:
     """Give each process of this node its part of the cores, unless the user has said how many threads there are."""
     if start.forked:
         torch.set_num_threads(1)  # the threads of the parent are not in the copy: work given to them would never end
-    elif "OMP_NUM_THREADS" not in os.environ:
-        torch.set_num_threads(max(1, (os.cpu_count() or 1) // start.devices))
+    elif VARIABLE not in os.environ:
+        torch.set_num_threads(threads_per_process(start.devices))
 
 
 def _write_call(path: Path, call: tuple[Any, Any, Any]) -> None:

@@ -17,6 +17,7 @@ from lit_accelerators.environments.base import ClusterEnvironment
 from lit_accelerators.environments.local import RUN_DIR_VARIABLE, rank_variables
 from lit_accelerators.launchers._failures import Failure, first_failure, moment_of, write_failure
 from lit_accelerators.launchers._processes import end_all, exit_with
+from lit_accelerators.launchers._threads import share_threads
 from lit_accelerators.launchers.base import Launcher
 
 _PARENT_VARIABLE = "LIT_LAUNCHER_PID"
@@ -72,6 +73,7 @@ class _Others:
     def start(processes: int, node_rank: int, num_nodes: int) -> None:
         global _others  # noqa: PLW0603 - the processes of a script, like its rank variables, are there once
         command = _own_command()
+        threads = share_threads(processes)
         run_dir = Path(tempfile.mkdtemp(prefix="lit_"))
         started: dict[int, subprocess.Popen[bytes]] = {}
         others = _Others(run_dir, started)
@@ -85,7 +87,7 @@ class _Others:
                 continue
             started[int(variables["RANK"])] = subprocess.Popen(
                 command,
-                env={**os.environ, **variables, _PARENT_VARIABLE: str(os.getpid())},
+                env={**threads, **os.environ, **variables, _PARENT_VARIABLE: str(os.getpid())},
                 cwd=_start_dir,
                 stdin=subprocess.DEVNULL,
             )

@@ -125,7 +125,7 @@ class Processes:
 
 
 def _make_launcher(environment: ClusterEnvironment, start: StartMethod, devices: int, num_nodes: int) -> Launcher:
-    if start == "script" and isinstance(environment, LocalEnvironment):
+    if start == "script" and isinstance(environment, LocalEnvironment) and devices * num_nodes > 1:
         return ScriptLauncher(environment, devices, num_nodes=num_nodes)
     if environment.creates_processes_externally or start == "script":
         return InProcessLauncher()

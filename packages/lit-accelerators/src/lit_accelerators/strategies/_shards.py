@@ -59,8 +59,8 @@ class ShardedModule:
         """The loss to differentiate: after its backward pass gradients are averaged and every process has its part."""
         if not loss.requires_grad:
             return loss
-        # Not as an argument: what FSDP gets as an argument it takes for the input of the module, and it frees parameters
-        # as soon as the backward pass has come to it.
+        # Not as an argument: what FSDP gets as an argument it takes for the input of the module, and it frees
+        # parameters as soon as the backward pass has come to it.
         announced: Tensor = self._root(lambda: loss)
         return announced
 

@@ -71,7 +71,10 @@ def gather_tree(tree: Any, *, keep: bool) -> Any:
         if not isinstance(leaf, Tensor):
             return leaf if keep else None
         whole = leaf.full_tensor() if isinstance(leaf, DTensor) else leaf
-        return whole.detach().cpu() if keep else None
+        if not keep:
+            return None
+        own = whole.detach().cpu()
+        return own.clone() if own is leaf or own.data_ptr() == leaf.data_ptr() else own
 
     return pytree.tree_map(gather, tree)
 

@@ -178,11 +178,13 @@ class FSDPStrategy(Strategy):
         if kwargs.get("inputs") is not None:
             raise ValueError(
                 "strategy='fsdp' cannot differentiate with respect to chosen parameters (inputs=...), as several "
-                "losses from one training_step do. Write a training_step that takes optimizer_idx, or optimize manually."
+                "losses from one training_step do. Write a training_step that takes optimizer_idx, or optimize by hand."
             )
         for sharded in self._modules.values():
             loss = sharded.announce(loss)
         self.precision.backward(loss, *args, **kwargs)
+        # Where a step goes on after this, autocast would use copies of parameters that are freed.
+        torch.clear_autocast_cache()
 
     def no_sync(self) -> AbstractContextManager[None]:
         """Do nothing: whole gradients would take the memory that sharding saves, so each backward pass averages."""
