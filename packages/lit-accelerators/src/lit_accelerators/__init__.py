@@ -1,6 +1,7 @@
 """Devices, precision and processes for PyTorch: the same code on one laptop core and on many GPUs."""
 
 from lit_accelerators.__about__ import __version__
+from lit_accelerators.capabilities import capability_table
 from lit_accelerators.collectives import Collectives, LocalCollectives, ProcessGroupCollectives, ReduceOp
 from lit_accelerators.connect import ConnectedLoader, Connection, connect
 from lit_accelerators.devices import Accelerator, CPUAccelerator, CUDAAccelerator, MPSAccelerator
@@ -65,6 +66,7 @@ __all__ = [
     "TruePrecision",
     "XLAEnvironment",
     "__version__",
+    "capability_table",
     "connect",
     "detect_environment",
     "epoch_order",

@@ -4,6 +4,7 @@ import functools
 import sys
 from collections.abc import Callable, Sequence
 
+from lit_accelerators.capabilities import check_combination
 from lit_accelerators.devices.base import Accelerator
 from lit_accelerators.environments.base import ClusterEnvironment
 from lit_accelerators.environments.detection import detect_environment
@@ -36,8 +37,10 @@ def make_strategy(
         devices: how many (``2``), which (``[0, 2]``, ``"0,2"``), ``-1`` for all, or ``"auto"``: what torchrun or the scheduler
             was told, else every GPU, else one process. On the CPU a device is a process.
         num_nodes: machines in the run, each with as many devices.
-        strategy: ``"auto"``, ``"single_device"``, ``"ddp"``, ``"ddp_spawn"``, ``"ddp_fork"``, ``"ddp_notebook"``; the
-            ddp ones also with ``_find_unused_parameters_true`` or ``_false`` behind them; a name that a package
+        strategy: ``"auto"``, ``"single_device"``, ``"ddp"`` (all parameters in every process), ``"fsdp"`` (a part of
+            them in each); both also with ``_spawn``, ``_fork`` or ``_notebook`` behind them, and the ddp ones with
+            ``_find_unused_parameters_true`` or ``_false`` behind that; ``"dp"`` and ``"ddp2"`` (one process per node,
+            which splits each batch over its devices); a name that a package
             registers under ``lit_accelerators.strategies``; a callable that makes one from the resolved parts, such as
             ``functools.partial(DDPStrategy, gradient_as_bucket_view=True)``; or an object, which is complete already.
         precision: ``"32-true"`` (or 32), ``"bf16-mixed"`` (or ``"bf16"``), ``"16-mixed"`` (or 16), ``"64-true"`` (or
@@ -61,6 +64,7 @@ def make_strategy(
     """
     if isinstance(strategy, Strategy):
         _check_agreement(strategy, accelerator, devices, num_nodes, precision, environment)
+        check_combination(strategy.name, strategy.accelerator.name, strategy.precision.name)
         return strategy
     if isinstance(num_nodes, bool) or not isinstance(num_nodes, int) or num_nodes < 1:
         raise ValueError(f"num_nodes must be a whole number of at least 1, got {num_nodes!r}.")
@@ -93,6 +97,7 @@ def make_strategy(
     )
     if not isinstance(made, Strategy):
         raise TypeError(f"strategy={strategy!r} made {made!r}, which is no Strategy.")
+    check_combination(made.name, made.accelerator.name, made.precision.name)
     return made
 
 
