@@ -26,12 +26,13 @@ from torch.utils.data import DataLoader, TensorDataset
 from lit_core import LightningModule, Trainer
 
 BOUNDS = {
-    "fit, nothing logged": 1.05,
-    "four self.log(on_step, on_epoch) per step": 1.12,
-    "all defaults: TensorBoard, bar, checkpoint, one log": 1.20,
+    "fit, nothing logged": 1.03,
+    "four self.log(on_step, on_epoch) per step": 1.08,
+    "all defaults: TensorBoard, bar, checkpoint, one log": 1.12,
     "validate": 1.05,
     "predict": 1.05,
 }
+FIRST_STEP_MS = 50
 Case = Callable[[DataLoader, int], object]
 
 
@@ -147,6 +148,25 @@ def ratios(case: str, run: Case, loader: DataLoader, epochs: int, rounds: int) -
     return ratio, extra_us, bare_us
 
 
+def first_step_ms(trainer_class: type, module_class: type, rounds: int) -> float:
+    """Milliseconds from ``Trainer(...)`` with all defaults to the first training step; median."""
+    times = []
+    for _ in range(rounds):
+        module = make_module(module_class, 0)
+        reached: list[float] = []
+
+        def noting(*args, step=module.training_step, reached=reached):
+            reached.append(time.perf_counter())
+            return step(*args)
+
+        module.training_step = noting
+        with tempfile.TemporaryDirectory() as folder:
+            begin = time.perf_counter()
+            trainer_class(accelerator="cpu", devices=1, max_steps=1, default_root_dir=folder).fit(module, data(4))
+        times.append((reached[0] - begin) * 1e3)
+    return statistics.median(times)
+
+
 def peers() -> dict[str, dict[str, Case]]:
     if not importlib.util.find_spec("pytorch_lightning"):
         return {}
@@ -180,6 +200,11 @@ def main() -> int:
         mark = "  OVER" if ratio > BOUNDS[case] else ""
         print(f"{case:<52} {bare:8.1f} {extra:9.1f} {ratio:6.3f} {BOUNDS[case]:6.2f}  {columns}{mark}")
         sys.stdout.flush()
+    with Path(os.devnull).open("w") as nowhere, redirect_stderr(nowhere), redirect_stdout(nowhere):
+        first = first_step_ms(Trainer, LightningModule, 10)
+    over |= first > FIRST_STEP_MS
+    mark = "  OVER" if first > FIRST_STEP_MS else ""
+    print(f"{'Trainer(...) to the first step, ms':<52} {'':8} {'':9} {first:6.1f} {FIRST_STEP_MS:6.0f}{mark}")
     return int(over)
 
 
