@@ -10,6 +10,8 @@ from torch import Tensor, nn
 
 from lit_core import LightningModule
 from lit_core.export import to_onnx
+from tests.lit_core.export.nets import LINE, Codec, condition
+from tests.lit_core.export.nets import eager as eager_method
 from tests.lit_core.tiny import Regression, loader, same, trainer, weights
 
 
@@ -122,3 +124,60 @@ def test_a_missing_package_is_named_with_the_extra(
 
     with pytest.raises(ModuleNotFoundError, match=rf"'{missing}': install the extra lit-core\[onnx\]"):
         Net().to_onnx(tmp_path / "never.onnx")
+
+
+def test_another_method_is_exported(tmp_path: Path) -> None:
+    pytest.importorskip("onnxscript")
+    module, x = Codec(), torch.randn(5, 3)
+    before = condition(module)
+
+    to_onnx(module, tmp_path / "restore.onnx", method="restore")
+
+    assert same(condition(module), before)
+    torch.testing.assert_close(
+        infer(tmp_path / "restore.onnx", x), eager_method(module, x, method="restore"), rtol=1e-5, atol=1e-6
+    )
+
+
+def test_the_input_keeps_its_name_and_the_batch_axis_is_free_with_an_example_of_one(tmp_path: Path) -> None:
+    pytest.importorskip("onnxscript")
+    onnx = pytest.importorskip("onnx")
+    module = Codec()
+
+    to_onnx(module, tmp_path / "one.onnx", torch.randn(1, 3), method="restore")
+
+    (node,) = onnx.load(tmp_path / "one.onnx").graph.input
+    first, second = node.type.tensor_type.shape.dim
+    assert node.name == "x"
+    assert first.dim_param
+    assert second.dim_value == 3
+
+
+def test_the_line_that_cannot_be_exported_is_named(tmp_path: Path) -> None:
+    pytest.importorskip("onnxscript")
+
+    with pytest.raises(
+        RuntimeError,
+        match=rf"Codec\.by_value cannot be exported as ONNX: .*nets\.py, line {LINE}: `if y\.sum\(\) > 0:`",
+    ):
+        to_onnx(Codec(), tmp_path / "never.onnx", method="by_value")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_operator_that_onnx_lacks_is_named_with_its_line(tmp_path: Path) -> None:
+    pytest.importorskip("onnxscript")
+
+    class Special(LightningModule):
+        def forward(self, x: Tensor) -> Tensor:
+            return torch.special.bessel_j0(x)
+
+    line = Special.forward.__code__.co_firstlineno + 1
+    with pytest.raises(RuntimeError, match=rf"test_onnx\.py, line {line}: `return torch\.special\.bessel_j0\(x\)`"):
+        to_onnx(Special(), tmp_path / "never.onnx", torch.ones(2))
+
+
+def test_the_axes_of_the_older_exporter_are_refused(tmp_path: Path) -> None:
+    pytest.importorskip("onnxscript")
+
+    with pytest.raises(ValueError, match="give dynamic_shapes"):
+        to_onnx(Net(), tmp_path / "never.onnx", dynamic_axes={"x": {0: "batch"}})

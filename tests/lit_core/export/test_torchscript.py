@@ -9,6 +9,8 @@ from torch import Tensor, nn
 
 from lit_core import LightningModule
 from lit_core.export import to_torchscript
+from tests.lit_core.export.nets import Codec, condition, load_torchscript
+from tests.lit_core.export.nets import eager as eager_method
 from tests.lit_core.tiny import Regression, loader, same, trainer, weights
 
 METHODS = ["script", "trace"]
@@ -153,3 +155,37 @@ def test_metrics_among_the_attributes_are_no_part_of_the_script() -> None:
     x = torch.randn(5, 3)
     assert torch.equal(scripted(x), module(x))
     assert isinstance(module.measures["one"], Measure), "the module itself keeps them"
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_another_method_is_there_under_its_name(method: str, tmp_path: Path) -> None:
+    module = Codec()
+    before = condition(module)
+
+    module.to_torchscript(tmp_path / "model.pt", method=method, entry="restore")
+
+    assert same(condition(module), before), "neither the module nor its class was touched"
+    loaded = load_torchscript(tmp_path / "model.pt")
+    for n in (1, 7):
+        x = torch.randn(n, 3)
+        torch.testing.assert_close(loaded.restore(x), eager_method(module, x, method="restore"), rtol=1e-6, atol=1e-6)
+
+
+def test_the_line_that_cannot_be_compiled_is_named() -> None:
+    class Strange(LightningModule):
+        def forward(self, x: Tensor) -> Tensor:
+            y = x + 1
+            return y.nothing_like_it()
+
+    line = Strange.forward.__code__.co_firstlineno + 2
+    with pytest.raises(
+        RuntimeError,
+        match=rf"Strange\.forward cannot be exported as TorchScript: .*test_torchscript\.py, line {line}: "
+        r"`return y\.nothing_like_it\(\)`",
+    ):
+        to_torchscript(Strange())
+
+
+def test_a_name_that_is_no_method_is_refused() -> None:
+    with pytest.raises(ValueError, match="Codec has no method 'encode'"):
+        to_torchscript(Codec(), entry="encode")

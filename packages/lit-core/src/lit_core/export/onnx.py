@@ -9,55 +9,58 @@ from os import PathLike
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import Tensor
 
-from lit_core.export._inputs import example_arguments
-from lit_core.modes import evaluation_mode
+from lit_accelerators import isolate_rng
+from lit_core.export._errors import naming_the_line
+from lit_core.export._program import make_program
 
 if TYPE_CHECKING:
     from lit_core.module import LightningModule
 
 
-def to_onnx(module: "LightningModule", file_path: str | PathLike[str], input_sample: Any = None, **kwargs: Any) -> None:
-    """Write ``forward``, in evaluation mode, as an ONNX file whose first axis may have any size.
-
-    The module is left as it was.
+def to_onnx(
+    module: "LightningModule",
+    file_path: str | PathLike[str],
+    input_sample: Any = None,
+    *,
+    method: str = "forward",
+    dynamic_batch: bool = True,
+    dynamic_shapes: Any = None,
+    **kwargs: Any,
+) -> None:
+    """Write a method, in evaluation mode, as an ONNX file; the module is left as it was.
 
     Args:
         module: what to export; a Trainer may be attached.
         file_path: the file.
         input_sample: an input (tensor, tuple of arguments, dict of keyword arguments); the module's
-            ``example_input_array`` by default. Its batch should have at least two samples: a size of one is taken for
-            a constant.
-        kwargs: for ``torch.onnx.export``; ``dynamic_shapes`` replaces the free first axis.
+            ``example_input_array`` by default.
+        method: the method that the file computes.
+        dynamic_batch: let the batch axis have any size: the first axis of the first tensor, and of every tensor that
+            has the same size there.
+        dynamic_shapes: which axes are free, as ``torch.export.export`` takes it; it replaces the free batch axis.
+        kwargs: for ``torch.onnx.export``.
 
     Raises:
         ModuleNotFoundError: if onnx or onnxscript is not installed (the extra ``lit-core[onnx]``).
-        ValueError: if there is no input.
+        ValueError: if there is no input, no such method, or the older ``dynamic_axes`` was given.
+        RuntimeError: if the method cannot be exported, naming the line of its code.
     """
     try:
         import onnx  # noqa: F401
         import onnxscript  # noqa: F401
     except ModuleNotFoundError as error:
         raise ModuleNotFoundError(f"to_onnx needs {error.name!r}: install the extra lit-core[onnx].") from error
-    args, named = example_arguments(module, input_sample)
-    if not any(name in kwargs for name in ("dynamic_shapes", "dynamic_axes")):
-        free = {name: _free_batch(value) for name, value in named.items()}
-        kwargs["dynamic_shapes"] = free or tuple(_free_batch(value) for value in args)
-    with evaluation_mode(module), _quiet():
-        alone = module.alone()
-        torch.onnx.export(alone, args, os.fspath(file_path), kwargs=named or None, dynamo=True, verbose=False, **kwargs)
-
-
-def _free_batch(value: Any) -> Any:
-    """The shape of an input whose first axis is free, in the form ``torch.export`` takes."""
-    if isinstance(value, Tensor):
-        return {0: torch.export.Dim.DYNAMIC} if value.ndim else None
-    if isinstance(value, dict):
-        return {key: _free_batch(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return type(value)(_free_batch(item) for item in value)
-    return None
+    if "dynamic_axes" in kwargs:
+        raise ValueError(
+            "dynamic_axes belongs to torch's older exporter: leave it out for a free batch axis, or give "
+            "dynamic_shapes as torch.export.export takes it."
+        )
+    shapes = {} if dynamic_shapes is None else {"dynamic_shapes": dynamic_shapes}
+    with isolate_rng(), _quiet():
+        program = make_program(module, input_sample, method, dynamic_batch=dynamic_batch, target="ONNX", **shapes)
+        with naming_the_line(f"{type(module).__name__}.{method}", "ONNX"):
+            torch.onnx.export(program, (), os.fspath(file_path), **{"dynamo": True, "verbose": False, **kwargs})
 
 
 @contextmanager
