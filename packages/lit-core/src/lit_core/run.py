@@ -189,7 +189,8 @@ class Run:
         if self.timed:
             self.read_time()
         if self.strategy.world_size > 1:
-            told = self.strategy.collectives.all_gather_object((self.stop.reason, self.validation_time_up))
+            collectives = self.strategy.collectives
+            told = collectives.all_gather_object((self.stop.reason, self.validation_time_up))
             self.stop.agree(reason for reason, _ in told)
             self.validation_time_up = told[0][1]
 
