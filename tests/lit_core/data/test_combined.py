@@ -6,7 +6,7 @@ import multiprocessing
 import os
 from collections import Counter, namedtuple
 from collections.abc import Iterator
-from itertools import chain, zip_longest
+from itertools import chain, islice, zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -350,26 +350,26 @@ def test_loaders_that_keep_their_place_go_on_unread_without_a_warning(mode: Any,
 
 
 @pytest.mark.parametrize("mode", MODES)
-@pytest.mark.parametrize(("before", "after"), [(1, 2), (2, 1), (2, 3)])
-def test_an_epoch_goes_on_with_another_number_of_ranks(mode: Any, before: int, after: int) -> None:
+@pytest.mark.parametrize("numbers_of_ranks", [(1, 2), (2, 1), (2, 3), (2, 1, 2)], ids=str)
+def test_an_epoch_goes_on_with_other_numbers_of_ranks(mode: Any, numbers_of_ranks: tuple[int, ...]) -> None:
     """Over all ranks each loader gives what its order says, whoever reads it."""
-
     short = 18 if mode == "sequential" else 16  # what is left is a multiple of the ranks: nothing is given twice
 
     def make() -> list[DataLoader[Any]]:
         return [ids(44, shuffle=True, batch_size=2), ids(short, 100, shuffle=True, batch_size=1)]
 
-    ranks = [prepare(make(), mode, world_size=before, rank=r) for r in range(before)]
-    running = [rank.open(1) for rank in ranks]
-    parts = [[lists(next(run)[1]) for _ in range(2)] for run in running]
-    state = ranks[0].state_dict()
-    rest = []
-    for rank in range(after):
-        loader = prepare(make(), mode, world_size=after, rank=rank)
-        loader.load_state_dict(state)
-        rest.append(batches(loader, 1, batch=2))
-        assert loader.num_batches == 2 + len(rest[-1])
-    rows = [[_samples(row) for row in each] for each in (*zip(*parts, strict=True), *zip(*rest, strict=True))]
+    state, done = None, 0
+    parts: list[Any] = []
+    for world_size in numbers_of_ranks:
+        loaders = [prepare(make(), mode, world_size=world_size, rank=r) for r in range(world_size)]
+        if state is not None:
+            for loader in loaders:
+                loader.load_state_dict(state)
+        most = None if len(parts) == len(numbers_of_ranks) - 1 else 2
+        parts.append([[lists(b) for _, b in islice(loader.open(1, batch=done), most)] for loader in loaders])
+        state, done = loaders[0].state_dict(), done + len(parts[-1][0])
+    assert {loader.num_batches for loader in loaders} == {done}
+    rows = [[_samples(row) for row in each] for part in parts for each in zip(*part, strict=True)]
     together = [sorted(chain(*each)) for each in rows]
     assert [x for row in together for x in row if x < 100] == _in_rows(
         epoch_order(44, seed=5, epoch=1, shuffle=True), [sum(x < 100 for x in row) for row in together]
@@ -406,6 +406,34 @@ def test_the_state_of_other_loaders_is_refused(state: Any) -> None:
 def test_a_place_in_a_single_loader_is_refused() -> None:
     with pytest.raises(ValueError, match="inside an epoch over a single loader"):
         prepare([ids(9), ids(9)]).open(cursor=3, batch=1)
+
+
+def test_a_loaded_place_is_gone_on_from_once() -> None:
+    loader = prepare([Stateful(4), Stateful(4)])
+    loader.load_state_dict({"sizes": [], "parts": [{"state": {"place": 2}, "finished": []}] * 2})
+    assert batches(loader, batch=2) == [[[2], [2]], [[3], [3]]]
+    with pytest.warns(UserWarning, match="read and skipped"):
+        assert batches(loader, batch=1) == [[[i], [i]] for i in (1, 2, 3)]
+
+
+class Opens(Unsized):
+    """Says when it is opened."""
+
+    opened = 0
+
+    def __iter__(self) -> Iterator[Any]:
+        self.opened += 1
+        return super().__iter__()
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_opening_an_epoch_opens_the_loaders_that_are_needed_at_once(mode: Any) -> None:
+    """What they draw and start comes before the first step, as with a single loader."""
+    sources = [Opens([1, 2]), Opens([1])]
+    running = prepare(sources, mode).open()
+    assert [source.opened for source in sources] == ([1, 0] if mode == "sequential" else [1, 1])
+    list(running)
+    assert [source.opened for source in sources] == ([1, 2] if mode == "max_size_cycle" else [1, 1])
 
 
 # Ends, sizes, weights

@@ -175,7 +175,7 @@ class PreparedCombined:
         its loss mixes batches of different sizes, and only the step knows how.
         """
         if self.source.mode == "sequential":
-            size, weight, _ = next(place for place in reversed(self._places) if place.taken).tail()
+            size, weight, _ = next(place for place in self._places if place.taken).tail()
             return size, weight, 0
         return None, 1.0, 0
 
