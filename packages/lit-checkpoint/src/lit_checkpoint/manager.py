@@ -41,6 +41,8 @@ class CheckpointManager:
         retries: How many more times a save that failed with an OSError is tried, after 1, 2, 4, ... seconds, each
             with a warning. Default 0: the first error is raised.
         io: Format: a :class:`CheckpointIO` or a registered name; default one file of ``torch.save``.
+        auto_insert_metric_name: Whether ``{name}`` in a file name becomes ``name=value``, or the value alone.
+        enable_version_counter: ``False`` writes over a checkpoint that has the name, whoever made it.
 
     Raises:
         ValueError: For a mode, number or template that makes no sense.
@@ -71,6 +73,8 @@ class CheckpointManager:
         keep_every_n_steps: int | None = None,
         retries: int = 0,
         io: str | CheckpointIO | None = None,
+        auto_insert_metric_name: bool = True,
+        enable_version_counter: bool = True,
     ) -> None:
         if mode not in {"min", "max"}:
             raise ValueError(f"mode={mode!r} must be 'min' or 'max'.")
@@ -93,6 +97,8 @@ class CheckpointManager:
         self._num_last = int(save_last)
         self._keep_every = keep_every_n_steps
         self._retries = retries
+        self._with_names = auto_insert_metric_name
+        self._numbers_names = enable_version_counter
         # Replaced, never changed: another thread may look at it while this one saves.
         self._entries: list[Entry] = []
         self._unfinished: list[str] = []
@@ -305,7 +311,9 @@ class CheckpointManager:
         if self._filename is not None and (metrics is not None or self._monitor is None):
             template = self._filename
             values = {name: float(value) for name, value in (metrics or {}).items()} | values
-        name = format_name(template, values)
+        name = format_name(template, values, with_names=self._with_names or template is not self._filename)
+        if not self._numbers_names:
+            return name
         there = self._storage.names(self._folder)
         same = {entry.file for entry in self._entries if (entry.step, entry.epoch) == (step, epoch)}
         number, free = 0, name

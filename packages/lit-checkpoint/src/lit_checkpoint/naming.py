@@ -23,7 +23,7 @@ def check_template(template: str) -> None:
         raise ValueError(f"filename={template!r} names a folder; put folders into dirpath.")
 
 
-def format_name(template: str, values: Mapping[str, float]) -> str:
+def format_name(template: str, values: Mapping[str, float], *, with_names: bool = True) -> str:
     """Fill a template: each ``{name}`` becomes ``name=value``, and ``.ckpt`` ends it.
 
     A ``/`` in a name of a metric becomes ``_``, as do other characters that file systems refuse.
@@ -31,6 +31,7 @@ def format_name(template: str, values: Mapping[str, float]) -> str:
     Args:
         template: With fields such as ``{step}`` or, with Python's format specification, ``{val_loss:.3f}``.
         values: What the fields may name.
+        with_names: ``False`` puts the values alone in.
 
     Raises:
         ValueError: If a field names something that is not in ``values``, naming what is, or has a bad specification.
@@ -49,7 +50,8 @@ def format_name(template: str, values: Mapping[str, float]) -> str:
             text = format(values[name], spec)
         except ValueError as error:
             raise ValueError(f"The file name {template!r} cannot format {name}={values[name]!r}: {error}.") from None
-        return f"{_UNSAFE.sub('_', name)}={_UNSAFE.sub('_', text)}"
+        text = _UNSAFE.sub("_", text)
+        return f"{_UNSAFE.sub('_', name)}={text}" if with_names else text
 
     return _FIELD.sub(fill, template).removesuffix(SUFFIX) + SUFFIX
 
