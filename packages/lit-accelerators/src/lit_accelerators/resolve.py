@@ -34,8 +34,8 @@ def make_strategy(
     Args:
         accelerator: ``"auto"`` (cuda, else mps, else cpu), ``"cpu"``, ``"cuda"`` (or ``"gpu"``), ``"mps"``, a name that
             a package registers under the entry-point group ``lit_accelerators.accelerators``, or an object.
-        devices: how many (``2``), which (``[0, 2]``, ``"0,2"``), ``-1`` for all, or ``"auto"``: what torchrun or the scheduler
-            was told, else every GPU, else one process. On the CPU a device is a process.
+        devices: how many (``2``), which (``[0, 2]``, ``"0,2"``), ``-1`` for all, or ``"auto"``: what torchrun or the
+            scheduler was told, else every GPU, else one process. On the CPU a device is a process.
         num_nodes: machines in the run, each with as many devices.
         strategy: ``"auto"``, ``"single_device"``, ``"ddp"`` (all parameters in every process), ``"fsdp"`` (a part of
             them in each); both also with ``_spawn``, ``_fork`` or ``_notebook`` behind them, and the ddp ones with

@@ -91,7 +91,7 @@ def _first_host(variable: str) -> str:
     match = re.match(r"([^,\[\]\s]+)(?:\[(\w+)[^\]]*\]([^,\[\]\s]*))?", text)
     if match is None:
         raise RuntimeError(
-            f"The variable {variable} must hold a list of hosts, such as 'node[01-04]', got {text or None!r}; {_SET_BY} "
-            "must set it, or you MASTER_ADDR to the host of rank 0."
+            f"The variable {variable} must hold a list of hosts, such as 'node[01-04]', got {text or None!r}; "
+            f"{_SET_BY} must set it, or you MASTER_ADDR to the host of rank 0."
         )
     return match[1] + (match[2] or "") + (match[3] or "")
