@@ -74,3 +74,12 @@ for path, module in sorted(sys.modules.items()):
 print(*sorted(wrong))
 """
     assert run(code).split() == ["lit_metrics.functional", "lit_metrics.testing"]
+
+
+def test_parts_of_the_package_are_imported_when_they_are_named() -> None:
+    code = """
+import sys, lit_metrics as lm
+print("lit_metrics.classification" in sys.modules, lm.classification.MulticlassAccuracy is lm.MulticlassAccuracy)
+print(lm.functional.regression.mse is lm.functional.mse, lm.statistics.wilson_interval is lm.wilson_interval)
+"""
+    assert run(code).split() == ["False", "True", "True", "True"]
