@@ -4,12 +4,13 @@ import importlib
 import inspect
 import pkgutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 PACKAGES = ("lit_core", "lit_metrics", "lit_loggers", "lit_accelerators", "lit_checkpoint")
+BY_FAMILY = ("lit_metrics",)  # one page per family of names
 HERE = Path(__file__).parent
 OTHERS = "|".join([*sys.stdlib_module_names, "torch", "numpy", "fsspec", "tensorboard", "tqdm"])
 
@@ -56,15 +57,25 @@ nitpick_ignore_regex = [
 
 
 def namespaces() -> Iterator[ModuleType]:
-    """Each package and those of its sub-packages that users import from: a public name and an ``__all__``."""
+    """Each package and those of its parts that users import from: a public name and an ``__all__``.
+
+    Families come before what passes their names on, so that a name is documented with its family.
+    """
     for name in PACKAGES:
         package = importlib.import_module(name)
-        yield package
+        families = []
         for found in pkgutil.walk_packages(package.__path__, f"{name}."):
             if found.ispkg and not any(part.startswith("_") for part in found.name.split(".")):
                 module = importlib.import_module(found.name)
                 if hasattr(module, "__all__"):
-                    yield module
+                    families.append(module)
+        passed_on = (getattr(package, part) for part in package.__all__)
+        single = [m for m in passed_on if isinstance(m, ModuleType) and hasattr(m, "__all__") and m not in families]
+        if name in BY_FAMILY:
+            yield from sorted(families, key=lambda module: -module.__name__.count("."))
+            yield from [package, *single]
+        else:
+            yield from [package, *families, *single]
 
 
 def public_names() -> dict[str, dict[str, str]]:
@@ -83,23 +94,46 @@ def public_names() -> dict[str, dict[str, str]]:
 
 
 def write_reference(pages: dict[str, dict[str, str]]) -> None:
-    """One page per package under ``reference/<package>/``, made anew from its ``__all__``."""
+    """Pages under ``reference/<package>/``, made anew from every ``__all__``: one per package, or one per family."""
     for package in PACKAGES:
-        distribution = package.replace("_", "-")
-        lines = [f"# {distribution}", "", f"Version {importlib.import_module(package).__version__}.", ""]
-        for module in (m for m in pages if m.partition(".")[0] == package):
+        modules = [module for module in pages if module.partition(".")[0] == package]
+        families: dict[str, list[str]] = {}
+        if package in BY_FAMILY:
+            for module in (m for m in modules if hasattr(sys.modules[m], "__path__") and m != package):
+                families.setdefault(module.rpartition(".")[2], []).append(module)
+        rest = [module for module in modules if not any(module in family for family in families.values())]
+        lines = [f"# {package.replace('_', '-')}", "", f"Version {importlib.import_module(package).__version__}.", ""]
+        if families:
+            lines += ["```{toctree}", ":maxdepth: 1", "", *sorted(families), "```", ""]
+        for module in sorted(rest):
             lines += [f"## {module}", ""] if module != package else []
-            lines += ["```{eval-rst}", f".. currentmodule:: {module}", ""]
-            for name in pages[module]:
-                thing = getattr(importlib.import_module(module), name)
-                kind = "class" if inspect.isclass(thing) else "function" if inspect.isroutine(thing) else "data"
-                lines += [f".. auto{kind}:: {name}", *(["   :members:", ""] if kind == "class" else [""])]
-            lines += ["```", ""]
-        page = HERE / "reference" / package / "index.md"
-        page.parent.mkdir(parents=True, exist_ok=True)
-        text = "\n".join(lines)
-        if not page.exists() or page.read_text(encoding="utf-8") != text:
-            page.write_text(text, encoding="utf-8")
+            lines += entries(module, pages[module])
+        write(f"{package}/index.md", lines)
+        for family, parts in families.items():
+            lines = [f"# {family}", ""]
+            for module in sorted(parts):
+                lines += [f"## {module}", "", *entries(module, pages[module])]
+            write(f"{package}/{family}.md", lines)
+
+
+def entries(module: str, names: Iterable[str]) -> list[str]:
+    """The lines that make autodoc show the names of a module."""
+    lines = ["```{eval-rst}", f".. currentmodule:: {module}", ""]
+    for name in names:
+        thing = getattr(importlib.import_module(module), name)
+        kind = "class" if inspect.isclass(thing) else "function" if inspect.isroutine(thing) else "data"
+        options = {"class": ["   :members:"], "function": [], "data": ["   :no-value:"]}
+        lines += [f".. auto{kind}:: {name}", *options[kind], ""]
+    return [*lines, "```", ""]
+
+
+def write(name: str, lines: list[str]) -> None:
+    """Writes a page of the reference; one that says the same already is left alone, so that Sphinx skips it."""
+    page = HERE / "reference" / name
+    page.parent.mkdir(parents=True, exist_ok=True)
+    text = "\n".join(lines)
+    if not page.exists() or page.read_text(encoding="utf-8") != text:
+        page.write_text(text, encoding="utf-8")
 
 
 def is_in_signature(node: Any) -> bool:

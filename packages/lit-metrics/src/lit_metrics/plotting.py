@@ -34,13 +34,11 @@ def plot(
 ) -> tuple[Figure, Axes]:
     """Draws a metric, the value of one, or a history of values.
 
-    | value | picture |
-    |---|---|
-    | single number, or a dict of them | one bar each |
-    | vector | one bar per class |
-    | square matrix (confusion matrix) | shares of each row as colours, the entries as numbers |
-    | tuple `(x, y, thresholds)` of a ROC or precision-recall curve | the curve; one per class for several |
-    | list of numbers, vectors or dicts | lines over the steps |
+    - a number, or a dict of them: one bar each;
+    - a vector: one bar per class;
+    - a square matrix (confusion matrix): shares of each row as colours, the entries as numbers;
+    - a tuple `(x, y, thresholds)` of a ROC or precision-recall curve: the curve, or one per class;
+    - a list of numbers, vectors or dicts: lines over the steps.
 
     Args:
         metric_or_value: Metric or collection (its `compute()` is drawn), `MetricTracker` (its whole history is), or a

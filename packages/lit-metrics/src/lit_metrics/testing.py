@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
     from lit_metrics.metric import Metric
 
+__all__ = ["LAWS", "check_metric"]
+
 Batch: TypeAlias = tuple[Any, ...]
 
 _HOST_READS = ("aten::_local_scalar_dense", "aten::nonzero", "aten::equal", "aten::is_nonzero")
