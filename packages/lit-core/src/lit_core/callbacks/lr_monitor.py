@@ -24,8 +24,8 @@ class LearningRateMonitor(Callback):
     """Log the learning rate of every parameter group, in the row of the update that it was used for.
 
     Keys are ``lr-{optimizer}``: the ``name`` of the scheduler if it has one, else that of the optimizer if you gave
-    one, else its class (``lr-Adam``, ``lr-Adam-1`` for the second). With several parameter groups, ``/{name of the group}`` or
-    ``/pg1``, ``/pg2``, ... follows. Groups that are added while training (fine-tuning) join.
+    one, else its class (``lr-Adam``, ``lr-Adam-1`` for the second). With several parameter groups, ``/{name of the
+    group}`` or ``/pg1``, ``/pg2``, ... follows. Groups that are added while training (fine-tuning) join.
 
     Args:
         logging_interval: ``"step"`` (rows follow the Trainer's ``log_every_n_steps``), ``"epoch"`` (at its beginning),

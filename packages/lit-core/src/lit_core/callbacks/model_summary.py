@@ -94,7 +94,7 @@ def summarize(module: nn.Module, max_depth: int = 1) -> Summary:
         >>> import torch
         >>> print(summarize(torch.nn.Sequential(torch.nn.Linear(3, 4), torch.nn.Linear(4, 1))))
         Name | Type   | Params | Trainable | Size | Mode
-        --------------------------------------------------
+        -------------------------------------------------
         0    | Linear | 16     | all       | 64 B | train
         1    | Linear | 5      | all       | 20 B | train
         21 trainable parameters, 0 frozen, 21 in total

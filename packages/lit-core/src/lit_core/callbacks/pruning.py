@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from copy import deepcopy
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
@@ -214,16 +214,16 @@ class ModelPruning(Callback):
             if isinstance(function, str):
                 _FUNCTIONS[function](target.module, target.name, amount=amount, **options)
             elif isinstance(function, type):
-                function.apply(target.module, target.name, amount=amount)
+                cast(Any, function).apply(target.module, target.name, amount=amount)
             else:
                 function(target.module, target.name, amount)
 
     def _set_back(self, trainer: "Trainer") -> None:
-        for fresh in dict.fromkeys(self._fresh.values()):
-            fresh.reset_parameters()
+        for copied in self._fresh.values():
+            cast(Any, copied).reset_parameters()
         for target in self._targets:
             fresh = self._fresh.get(target.key)
-            start = self._initial[target.key] if fresh is None else getattr(fresh, target.name)
+            start: Tensor = self._initial[target.key] if fresh is None else getattr(fresh, target.name)
             if trainer.world_size > 1 and fresh is not None:
                 start = trainer.broadcast(start.detach().cpu())
             _values(target).copy_(start)
@@ -285,8 +285,7 @@ def make_permanent(module: nn.Module, name: str) -> None:
 
 def _values(target: _Target) -> Tensor:
     """The parameter that the optimizer has, masked or not."""
-    found: Tensor = getattr(target.module, f"{target.name}_orig", None)
-    found = getattr(target.module, target.name) if found is None else found
+    found: Tensor = getattr(target.module, f"{target.name}_orig", getattr(target.module, target.name))
     return found.detach()
 
 
@@ -311,7 +310,7 @@ def _check(function: Any, everywhere: bool, amount: Any, dim: int | None, norm: 
             if function == "ln_structured" and norm is None:
                 raise ValueError("pruning_fn='ln_structured' needs pruning_norm, the order of the norm.")
     elif isinstance(function, type) and issubclass(function, prune.BasePruningMethod):
-        if everywhere and function.PRUNING_TYPE != "unstructured":
+        if everywhere and cast(Any, function).PRUNING_TYPE != "unstructured":
             raise ValueError(f"{function.__name__} is not unstructured: pass use_global_unstructured=False.")
     elif not callable(function):
         raise TypeError(f"pruning_fn is a name, a BasePruningMethod or a function, got {type(function).__name__}.")

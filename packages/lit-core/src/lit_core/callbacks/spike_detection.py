@@ -21,8 +21,8 @@ class SpikeDetection(Callback):
     """Drop the update of a batch whose loss is far worse than that of the batches before, or not finite.
 
     The gradients of such an update are thrown away, so the weights stay what they were; the clock moves on. The loss is
-    compared with the mean of the last ``window`` good ones, as it goes into the backward pass (divided by the batches of
-    an accumulation group). The loss is read from the device before each backward pass, and with several processes
+    compared with the mean of the last ``window`` good ones, as it goes into the backward pass (divided by the batches
+    of an accumulation group). The loss is read from the device before each backward pass, and with several processes
     averaged over them: this costs a wait per batch. It needs one optimizer and automatic optimization.
 
     Args:
@@ -82,14 +82,8 @@ class SpikeDetection(Callback):
         """Refuse where losses cannot be told apart, or are not seen."""
         self._drop = False
         if not module.automatic_optimization or len(trainer.optimizers) != 1:
-            raise ValueError(
-                "SpikeDetection needs automatic optimization with one optimizer, got "
-                + (
-                    f"{len(trainer.optimizers)} optimizers."
-                    if module.automatic_optimization
-                    else "manual optimization."
-                )
-            )
+            got = f"{len(trainer.optimizers)} optimizers" if module.automatic_optimization else "manual optimization"
+            raise ValueError(f"SpikeDetection needs automatic optimization with one optimizer, got {got}.")
 
     def on_before_backward(self, trainer: "Trainer", module: LightningModule, loss: Tensor) -> None:
         """Compare the loss with those before."""
@@ -134,8 +128,8 @@ class SpikeDetection(Callback):
             self.exclude_batches_path.parent.mkdir(parents=True, exist_ok=True)
             self.exclude_batches_path.write_text(json.dumps(self.spikes, indent=1) + "\n")
         message = (
-            f"SpikeDetection: loss {value:.6g} in batch {where['batch_idx']} of epoch {where['epoch']}, after a mean of "
-            f"{mean:.6g}; its update was dropped"
+            f"SpikeDetection: loss {value:.6g} in batch {where['batch_idx']} of epoch {where['epoch']}, after a mean "
+            f"of {mean:.6g}; its update was dropped"
         )
         if self.action == "terminate":
             trainer.stop(message)

@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 class StochasticWeightAveraging(AveragingCallback):
     """Average the weights of the last epochs, trained at a learning rate of their own.
 
-    From ``swa_epoch_start`` on the learning rate goes from what it was to ``swa_lrs`` over ``annealing_epochs`` and stays
-    there, whatever schedulers say; after each epoch the weights go into the average. Validation, checkpoints and the
-    module after ``fit`` have the average. Buffers (the running statistics of batch normalisation) are averaged too,
+    From ``swa_epoch_start`` on the learning rate goes from what it was to ``swa_lrs`` over ``annealing_epochs``, and
+    stays there, whatever schedulers say; after each epoch the weights go into the average. Validation, checkpoints and
+    the module after ``fit`` have the average. Buffers (the running statistics of batch normalisation) are averaged too,
     rather than measured again in one more epoch; to do that, call ``torch.optim.swa_utils.update_bn(loader, module)``.
 
     Args:
@@ -75,8 +75,8 @@ class StochasticWeightAveraging(AveragingCallback):
             return self.swa_epoch_start
         if math.isinf(trainer.max_epochs):
             raise ValueError(
-                f"swa_epoch_start={self.swa_epoch_start} is a fraction of max_epochs, which is unlimited: give the index "
-                "of an epoch (int)."
+                f"swa_epoch_start={self.swa_epoch_start} is a fraction of max_epochs, which has no limit: give the "
+                "index of an epoch (int)."
             )
         return int(trainer.max_epochs * self.swa_epoch_start)
 

@@ -19,8 +19,8 @@ class ThroughputMonitor(Callback):
     Keys are ``train/batches_per_sec``, ``train/samples_per_sec`` (over all processes) and
     ``train/device/batches_per_sec``, ``train/device/samples_per_sec`` (of one); with ``length_fn`` also
     ``items_per_sec``; where the module has an attribute ``flops_per_batch``, ``train/device/flops_per_sec``, and with
-    ``available_flops`` its share ``train/device/mfu``. Time spent in validation is not counted. The device is not waited
-    for: over a window the host goes as fast as the device does.
+    ``available_flops`` its share ``train/device/mfu``. Time spent in validation is not counted. The device is not
+    waited for: over a window the host goes as fast as the device does.
 
     Args:
         batch_size_fn: samples in a batch of this process; by default those that the Trainer counts.
