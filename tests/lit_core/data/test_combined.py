@@ -436,6 +436,14 @@ def test_opening_an_epoch_opens_the_loaders_that_are_needed_at_once(mode: Any) -
     assert [source.opened for source in sources] == ([1, 2] if mode == "max_size_cycle" else [1, 1])
 
 
+@pytest.mark.parametrize("mode", ["max_size", "sequential"])
+@pytest.mark.filterwarnings("ignore:Resuming inside an epoch")
+def test_going_on_does_not_open_again_what_has_ended(mode: Any) -> None:
+    sources = [Opens([1]), Opens([1, 2, 3, 4])]
+    assert len(batches(prepare(sources, mode), batch=2)) == (2 if mode == "max_size" else 3)
+    assert [source.opened for source in sources] == [1, 1]
+
+
 # Ends, sizes, weights
 
 
