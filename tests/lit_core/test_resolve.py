@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 
+from lit_accelerators import MixedPrecision
+from lit_checkpoint import FileCheckpointIO
 from lit_core import (
     Callback,
     EarlyStopping,
@@ -16,7 +18,14 @@ from lit_core import (
     Trainer,
 )
 from lit_core.config import TrainerConfig
-from lit_core.resolve import join_callbacks, resolve_callbacks, resolve_loggers, resolve_root, resolve_strategy
+from lit_core.resolve import (
+    join_callbacks,
+    resolve_callbacks,
+    resolve_io,
+    resolve_loggers,
+    resolve_root,
+    resolve_strategy,
+)
 from lit_loggers import CSVLogger, TensorBoardLogger
 from tests.lit_core.tiny import Regression, Rows, trainer
 
@@ -140,3 +149,23 @@ def test_a_misspelt_hook_of_a_callback_or_datamodule_is_named() -> None:
 
     with pytest.raises(TypeError, match=r"train_dataloder looks like a hook.*'train_dataloader'"):
         trainer(max_epochs=1).fit(Regression(), datamodule=Data())
+
+
+def test_plugins_take_the_place_of_what_words_choose() -> None:
+    precision, io = MixedPrecision(), FileCheckpointIO()
+    runner = trainer(plugins=[precision, io])
+    assert runner.strategy.precision is precision
+    assert resolve_io(TrainerConfig(plugins=io)) is io
+    assert resolve_strategy(TrainerConfig(accelerator="cpu", plugins=precision)).precision is precision
+
+
+@pytest.mark.parametrize(
+    ("plugins", "error", "message"),
+    [
+        ([MixedPrecision(), MixedPrecision()], ValueError, "2 objects of Precision"),
+        ("ddp", TypeError, r"plugins are Precision.*got str"),
+    ],
+)
+def test_plugins_of_no_kind_or_twice_of_one_are_refused(plugins: Any, error: type[Exception], message: str) -> None:
+    with pytest.raises(error, match=message):
+        trainer(plugins=plugins)

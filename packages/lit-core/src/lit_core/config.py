@@ -76,6 +76,7 @@ class TrainerConfig:
     benchmark: bool | None = None
     detect_anomaly: bool = False
     barebones: bool = False
+    plugins: Any = None
     default_root_dir: Any = None
 
     def __post_init__(self) -> None:

@@ -1,10 +1,10 @@
 """From words to objects: the one file of lit-core that names concrete classes of its siblings."""
 
 import os
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
 
-from lit_accelerators import Strategy, make_strategy
+from lit_accelerators import ClusterEnvironment, Precision, Strategy, make_strategy
 from lit_checkpoint import CheckpointIO, FileCheckpointIO
 from lit_core.callbacks.base import Callback
 from lit_core.callbacks.model_checkpoint import ModelCheckpoint
@@ -12,6 +12,8 @@ from lit_core.callbacks.progress_bar import ProgressBar
 from lit_core.config import TrainerConfig
 from lit_core.hooks import check_hook_names
 from lit_loggers import Logger, TensorBoardLogger, get_logger
+
+Plugin = TypeVar("Plugin")
 
 
 def resolve_strategy(config: TrainerConfig) -> Strategy:
@@ -21,7 +23,8 @@ def resolve_strategy(config: TrainerConfig) -> Strategy:
         devices=config.devices,
         num_nodes=config.num_nodes,
         strategy=config.strategy,
-        precision=config.precision,
+        precision=_plugin(config, Precision) or config.precision,
+        environment=_plugin(config, ClusterEnvironment),
     )
 
 
@@ -87,9 +90,30 @@ def join_callbacks(callbacks: list[Callback], configured: Any) -> list[Callback]
     return joined
 
 
-def default_io() -> CheckpointIO:
-    """Where checkpoints go unless told otherwise: single files."""
-    return FileCheckpointIO()
+def resolve_io(config: TrainerConfig) -> CheckpointIO:
+    """How checkpoints are written: single files, unless a plugin does it."""
+    return _plugin(config, CheckpointIO) or FileCheckpointIO()
+
+
+def _plugin(config: TrainerConfig, kind: Callable[..., Plugin]) -> Plugin | None:
+    """The plugin of this kind, if one was given.
+
+    Raises:
+        TypeError: for a plugin of no kind that is known.
+        ValueError: if there are several.
+    """
+    given = config.plugins
+    plugins = list(given) if isinstance(given, (list, tuple)) else [] if given is None else [given]
+    for plugin in plugins:
+        if not isinstance(plugin, (Precision, ClusterEnvironment, CheckpointIO)):
+            raise TypeError(
+                f"plugins are Precision, ClusterEnvironment and CheckpointIO objects, got {type(plugin).__name__} "
+                f"({plugin!r})."
+            )
+    found: list[Any] = [plugin for plugin in plugins if isinstance(plugin, kind)]  # type: ignore[arg-type]
+    if len(found) > 1:
+        raise ValueError(f"plugins has {len(found)} objects of {kind.__name__}, of which there can be one.")
+    return found[0] if found else None
 
 
 def resolve_root(config: TrainerConfig) -> str:

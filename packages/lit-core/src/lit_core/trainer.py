@@ -29,9 +29,9 @@ from lit_core.processes import Outcome, bring_back, in_process_zero, take_over
 from lit_core.progress import Progress
 from lit_core.readings import TrainerReadings
 from lit_core.resolve import (
-    default_io,
     join_callbacks,
     resolve_callbacks,
+    resolve_io,
     resolve_loggers,
     resolve_root,
     resolve_strategy,
@@ -84,6 +84,8 @@ class Trainer(TrainerReadings):
         benchmark: let cuDNN choose the fastest algorithms; torch's setting if None.
         detect_anomaly: let autograd find the operation that made a NaN; slow.
         barebones: turn off everything that is not training, to measure its overhead.
+        plugins: one or several parts to use in place of those that words choose: a ``Precision``, a
+            ``ClusterEnvironment``, a ``CheckpointIO``.
         default_root_dir: folder or URL for everything written; the working folder by default.
         legacy: older spellings (``gpus``, ``checkpoint_callback``, ...), translated with a warning.
 
@@ -138,6 +140,7 @@ class Trainer(TrainerReadings):
         benchmark: bool | None = None,
         detect_anomaly: bool = False,
         barebones: bool = False,
+        plugins: Any = None,
         default_root_dir: str | PathLike[str] | None = None,
         **legacy: Any,
     ) -> None:
@@ -149,7 +152,7 @@ class Trainer(TrainerReadings):
         self._strategy = resolve_strategy(self._config)
         self._loggers = resolve_loggers(self._config, self._root)
         self._callbacks = resolve_callbacks(self._config)
-        self._io = default_io()
+        self._io = resolve_io(self._config)
         self._progress = Progress()
         self._stop = StopSignal()
         self._seed: int | None = None
