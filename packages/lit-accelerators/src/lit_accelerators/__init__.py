@@ -4,7 +4,7 @@ from lit_accelerators.__about__ import __version__
 from lit_accelerators.capabilities import capability_table
 from lit_accelerators.collectives import Collectives, LocalCollectives, ProcessGroupCollectives, ReduceOp
 from lit_accelerators.connect import ConnectedLoader, Connection, connect
-from lit_accelerators.devices import Accelerator, CPUAccelerator, CUDAAccelerator, MPSAccelerator
+from lit_accelerators.devices import Accelerator, CPUAccelerator, CUDAAccelerator, MPSAccelerator, XLAAccelerator
 from lit_accelerators.environments import (
     ClusterEnvironment,
     KubeflowEnvironment,
@@ -64,6 +64,7 @@ __all__ = [
     "Strategy",
     "TorchElasticEnvironment",
     "TruePrecision",
+    "XLAAccelerator",
     "XLAEnvironment",
     "__version__",
     "capability_table",

@@ -11,6 +11,7 @@ from lit_accelerators.devices.base import Accelerator
 from lit_accelerators.devices.cpu import CPUAccelerator
 from lit_accelerators.devices.cuda import CUDAAccelerator
 from lit_accelerators.devices.mps import MPSAccelerator
+from lit_accelerators.devices.xla import XLAAccelerator
 from lit_accelerators.precision.base import Precision
 from lit_accelerators.precision.full import FullPrecision
 from lit_accelerators.precision.mixed import MixedPrecision
@@ -28,8 +29,10 @@ _ACCELERATORS: dict[str, Callable[[], Accelerator]] = {
     "cuda": CUDAAccelerator,
     "gpu": CUDAAccelerator,
     "mps": MPSAccelerator,
+    "tpu": XLAAccelerator,
+    "xla": XLAAccelerator,
 }
-_AUTO_ORDER: tuple[type[Accelerator], ...] = (CUDAAccelerator, MPSAccelerator, CPUAccelerator)
+_AUTO_ORDER: tuple[type[Accelerator], ...] = (CUDAAccelerator, XLAAccelerator, MPSAccelerator, CPUAccelerator)
 _PRECISIONS: dict[str, Callable[[], Precision]] = {
     "64-true": functools.partial(TruePrecision, torch.float64),
     "32-true": FullPrecision,
@@ -58,7 +61,7 @@ def look_up(name: str, known: Mapping[str, T], group: str, *, what: str, more: S
 
 
 def make_accelerator(accelerator: str | Accelerator) -> Accelerator:
-    """The accelerator of a name; ``"auto"`` is the first available of cuda, mps, cpu."""
+    """The accelerator of a name; ``"auto"`` is the first available of cuda, tpu, mps, cpu."""
     if not isinstance(accelerator, str):
         return accelerator
     if accelerator == "auto":

@@ -32,8 +32,9 @@ def make_strategy(
     """Compose a strategy from words or objects; contradictions are refused here and not at hour three.
 
     Args:
-        accelerator: ``"auto"`` (cuda, else mps, else cpu), ``"cpu"``, ``"cuda"`` (or ``"gpu"``), ``"mps"``, a name that
-            a package registers under the entry-point group ``lit_accelerators.accelerators``, or an object.
+        accelerator: ``"auto"`` (cuda, else tpu, else mps, else cpu), ``"cpu"``, ``"cuda"`` (or ``"gpu"``), ``"mps"``,
+            ``"tpu"`` (or ``"xla"``), a name that a package registers under the entry-point group
+            ``lit_accelerators.accelerators``, or an object.
         devices: how many (``2``), which (``[0, 2]``, ``"0,2"``), ``-1`` for all, or ``"auto"``: what torchrun or the
             scheduler was told, else every GPU, else one process. On the CPU a device is a process.
         num_nodes: machines in the run, each with as many devices.

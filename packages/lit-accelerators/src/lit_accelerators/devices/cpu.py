@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import torch
 
 from lit_accelerators.devices._parse import parse_count_or_indices
+from lit_accelerators.devices._process import cpu_clock, peak_memory, resident_memory
 from lit_accelerators.devices.base import Accelerator
 
 
@@ -57,11 +58,16 @@ class CPUAccelerator(Accelerator):
             raise ValueError(f"The CPU accelerator cannot set up {device}; use accelerator={device.type!r}.")
 
     def device_stats(self, device: torch.device) -> dict[str, float]:
-        """``memory_total`` and ``memory_available`` in bytes, ``load`` per core over the last minute.
+        """Of the machine and of this process.
 
-        Values that the system does not tell are absent.
+        ``memory_total`` and ``memory_available`` of the machine and ``process_memory`` and ``process_memory_peak`` of
+        this process in bytes; ``load`` of the machine per core over the last minute; ``process_cpu_percent``, CPU time
+        of this process by wall time since this was last asked, 100 for one core. Values that the system does not tell
+        are absent.
         """
-        stats: dict[str, float] = {}
+        told = {"process_memory": resident_memory(), "process_memory_peak": peak_memory()}
+        stats = {name: value for name, value in told.items() if value is not None}
+        stats["process_cpu_percent"] = cpu_clock(os.getpid()).percent()
         if hasattr(os, "sysconf"):
             names = os.sysconf_names
             if {"SC_PAGE_SIZE", "SC_PHYS_PAGES", "SC_AVPHYS_PAGES"} <= set(names):

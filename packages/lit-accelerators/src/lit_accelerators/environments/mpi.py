@@ -71,10 +71,14 @@ class MPIEnvironment(ClusterEnvironment):
         self.global_rank = read_int(family.rank, set_by=_SET_BY)
         self.local_rank = read_int(family.local_rank, set_by=_SET_BY)
         self.local_world_size = read_int(family.local_size, set_by=_SET_BY, minimum=1)
-        names = {"rank_name": family.rank, "world_name": family.size}
-        check_rank(self.global_rank, self.world_size, **names, set_by=_SET_BY)
-        names = {"rank_name": family.local_rank, "world_name": family.local_size}
-        check_rank(self.local_rank, self.local_world_size, **names, set_by=_SET_BY)
+        check_rank(self.global_rank, self.world_size, rank_name=family.rank, world_name=family.size, set_by=_SET_BY)
+        check_rank(
+            self.local_rank,
+            self.local_world_size,
+            rank_name=family.local_rank,
+            world_name=family.local_size,
+            set_by=_SET_BY,
+        )
         check_even(
             self.world_size, self.local_world_size, world_name=family.size, local_name=family.local_size, set_by=_SET_BY
         )
