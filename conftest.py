@@ -48,7 +48,7 @@ def close_page(namespace: dict[str, Any]) -> None:
 
 pytest_collect_file = Sybil(
     parsers=[PythonCodeBlockParser(doctest_optionflags=ELLIPSIS), SkipParser()],
-    patterns=["README.md", "docs/**/*.md", "docs/*.md", "packages/*/README.md"],
+    patterns=["README.md", "docs/**/*.md", "docs/*.md", "docs/guides/*/*.md", "packages/*/README.md"],
     setup=open_page,
     teardown=close_page,
 ).pytest()
