@@ -14,11 +14,12 @@ from lit_core import LightningModule
 from tests.lit_core.export.nets import eager, load_torchscript, run_onnx
 
 EXAMPLES = Path(__file__).parents[3] / "docs/examples"
-NEEDS = {"digits": ["sklearn", "onnxruntime", "lit_metrics"], "autoencoder": ["sklearn", "lit_metrics"], "gan": []}
+NEEDS = {"digits": ["sklearn", "onnxruntime", "lit_metrics"], "autoencoder": ["sklearn", "lit_metrics"]}
 MODELS = [
     ("digits", "Classifier", "forward", (1, 8, 8)),
     ("autoencoder", "Autoencoder", "forward", (64,)),
     ("autoencoder", "Probe", "forward", (64,)),
+    ("actor_critic", "ActorCritic", "forward", (9,)),
     ("gan", "GAN", "forward", (8,)),
     ("gan", "ManualGAN", "forward", (8,)),
 ]
@@ -27,7 +28,7 @@ TOLERANCE: dict[str, float] = {"rtol": 1e-4, "atol": 1e-5}
 
 
 def example(name: str) -> ModuleType:
-    for package in NEEDS[name]:
+    for package in NEEDS.get(name, []):
         pytest.importorskip(package)
     if not (EXAMPLES / f"{name}.py").exists():
         pytest.skip("the examples are not here")

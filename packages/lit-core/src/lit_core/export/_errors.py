@@ -57,10 +57,25 @@ def _place(error: BaseException) -> tuple[str, int] | None:
         if frames:
             return frames[-1].filename, frames[-1].lineno or 0
     for link in reversed(chain):
+        place = _place_of_node(link)
+        if place is not None:
+            return place
+    for link in reversed(chain):
         for match in _PLACES.finditer(str(link)):
             file, line = match["file"] or match["file2"], match["line"] or match["line2"]
             if _is_users(file):
                 return file, int(line)
+    return None
+
+
+def _place_of_node(error: BaseException) -> tuple[str, int] | None:
+    """File and line from which the operation comes that could not be translated: the exporter had it in its hands."""
+    for frame, _ in traceback.walk_tb(error.__traceback__):
+        node = frame.f_locals.get("node")
+        places = _PLACES.finditer(node.meta.get("stack_trace") or "") if isinstance(node, torch.fx.Node) else ()
+        own = [(place["file"], int(place["line"])) for place in places if _is_users(place["file"] or "<")]
+        if own:
+            return own[-1]
     return None
 
 

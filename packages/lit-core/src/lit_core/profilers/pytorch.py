@@ -1,7 +1,9 @@
 """Which operators and kernels take the time, by PyTorch's own profiler."""
 
 import os
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -76,14 +78,16 @@ class PyTorchProfiler(Profiler):
     def step(self) -> None:
         """A batch is over: the schedule moves on."""
         if self._profile is not None:
-            self._profile.step()
+            with _each_recording_apart():
+                self._profile.step()
 
     def teardown(self) -> None:
         """A recording that is under way ends here."""
         for name in reversed(list(self._open)):
             self.stop(name)
         if self._profile is not None:
-            self._profile.stop()
+            with _each_recording_apart():
+                self._profile.stop()
             self._profile = None
 
     def summary(self) -> str:
@@ -98,3 +102,11 @@ class PyTorchProfiler(Profiler):
         profile.export_chrome_trace(path)
         self.trace_files.append(path)
         self._table = profile.key_averages().table(sort_by=self._sort_by, row_limit=self._lines)
+
+
+@contextmanager
+def _each_recording_apart() -> Iterator[None]:
+    """Quiet torch's notice that a recording forgets the one before: that one is on disk."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", ".*Profiler clears events")
+        yield
