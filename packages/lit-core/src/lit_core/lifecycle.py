@@ -1,12 +1,8 @@
 """The steps of a run's life that are the same for every stage."""
 
 import os
-import signal
-import sys
-import threading
 import warnings
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
@@ -23,7 +19,7 @@ from lit_core.datamodule import LightningDataModule
 from lit_core.hooks import check_hook_names, overrides, takes
 from lit_core.module import LightningModule
 from lit_core.optimizers import LightningOptimizer, parse_optimizers
-from lit_core.run import Run, Stage, StopSignal
+from lit_core.run import Run, Stage
 from lit_loggers import Logger
 
 _NEEDED = {
@@ -125,7 +121,7 @@ def _load(run: Run, sources: Sources, seed: int) -> None:
             ]
         elif sources.val is not None:
             warnings.warn("Validation data was passed, but there is no validation_step: it is not used.", stacklevel=2)
-        run.take_data(_prepare_training(run, train, seed), [loader for loader in val if loader.num_batches])  # type: ignore[arg-type]
+        run.take_data(_prepare_training(run, train, seed), [loader for loader in val if loader.num_batches])
         return
     name = {"validate": "val", "test": "test", "predict": "predict"}[run.stage]
     given = evaluation_loaders(_source(run, name, getattr(sources, name)))
@@ -224,26 +220,6 @@ def find_checkpoint(which: str, callbacks: list[Callback], root: str) -> str | N
         return None
     pointers = sorted(Path(root).glob(f"**/checkpoints/{which}"), key=lambda path: path.stat().st_mtime)
     return resolve_checkpoint(pointers[-1].parent, which) if pointers else None
-
-
-@contextmanager
-def interruptible(stop: StopSignal, stage: Stage) -> Iterator[None]:
-    """Inside ``fit``, Ctrl-C asks to stop after this batch and save; a second one raises ``KeyboardInterrupt``."""
-    if stage != "fit" or threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def handle(number: int, frame: Any) -> None:
-        if stop.interrupted:
-            raise KeyboardInterrupt
-        stop.interrupt()
-        sys.stderr.write("\nStopping after this batch; press Ctrl-C again to stop at once.\n")
-
-    before = signal.signal(signal.SIGINT, handle)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
 
 
 def explain(exception: BaseException, run: Run | None) -> None:

@@ -1,6 +1,7 @@
 """Run: everything that one call of fit, validate, test or predict works with, resolved once."""
 
 import math
+import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -8,6 +9,7 @@ from typing import Any, Literal
 
 from lit_accelerators import Strategy, isolate_rng, set_rng_state
 from lit_core.config import TrainerConfig
+from lit_core.data.combined import PreparedCombined
 from lit_core.data.loaders import PreparedLoader
 from lit_core.datamodule import LightningDataModule
 from lit_core.hooks import HookTable
@@ -23,36 +25,77 @@ Stage = Literal["fit", "validate", "test", "predict"]
 INTERRUPT = "interrupt"
 """Why a run stopped on Ctrl-C."""
 
+_PREEMPTED = "preempted by "
+AGREE_EVERY_S = 2.0
+"""About how often processes tell each other of signals and of time that is up, between their rows."""
+
+
+def preempted_by(name: str) -> str:
+    """Why a run stopped on a signal that announces the end of the machine."""
+    return f"{_PREEMPTED}{name}"
+
+
+def is_preemption(reason: str | None) -> bool:
+    """Whether this is one that :func:`preempted_by` made."""
+    return reason is not None and reason.startswith(_PREEMPTED)
+
+
+def _rank(reason: str) -> int:
+    return 2 if is_preemption(reason) else int(reason == INTERRUPT)
+
 
 class StopSignal:
-    """Whether training shall stop, and why. Anybody may ask; the loops obey at the next safe point."""
+    """Whether training shall stop, and why. Anybody may ask; the loops obey at the next safe point.
+
+    ``reason`` and ``urgent`` are what was asked for in this process, at any moment: a signal handler sets them.
+    ``agreed`` and ``interrupted`` change at safe points only, in all processes alike.
+    """
 
     def __init__(self) -> None:
         self.reason: str | None = None
+        self.urgent: str | None = None
         self.interrupted = False
         self.agreed = False
 
-    def ask(self, reason: str) -> None:
-        """Stop at the next safe point; the first reason is kept."""
+    def ask(self, reason: str, *, urgent: bool = False) -> None:
+        """Stop at the next safe point; the first reason is kept. ``urgent``: not only when rows are due."""
+        self.reason = self.reason or reason
+        if urgent:
+            self.urgent = self.urgent or reason
+
+    def interrupt(self, reason: str = INTERRUPT) -> None:
+        """Stop because somebody outside said so: before any minimum of epochs or steps."""
+        self.urgent = reason
         self.reason = self.reason or reason
 
-    def agree(self, reasons: Iterable[str | None]) -> None:
-        """Every process knows now what any of them asked, so that all stop at the same place."""
-        for reason in reasons:
-            if reason is not None:
-                self.ask(reason)
-        self.agreed = self.reason is not None
-        self.interrupted = self.interrupted or (self.agreed and self.reason == INTERRUPT)
+    def request(self, *, soon: bool) -> tuple[str | None, str | None]:
+        """What to tell the other processes; ``soon``: what cannot wait."""
+        return None if soon else self.reason, self.urgent
 
-    def interrupt(self) -> None:
-        """Stop because the user said so: before any minimum of epochs or steps."""
-        self.interrupted = True
-        self.ask(INTERRUPT)
+    def agree(self, told: Iterable[tuple[str | None, str | None]]) -> None:
+        """Every process knows now what any of them asked, so that all stop at the same place."""
+        reasons, urgent = zip(*told, strict=True)
+        first = max((reason for reason in urgent if reason is not None), key=_rank, default=None)
+        reason = first or next((reason for reason in reasons if reason is not None), None)
+        if reason is not None:
+            self.reason = self.reason if self.agreed and (first is None or not _rank(first)) else reason
+            self.agreed = True
+            self.interrupted = self.interrupted or _rank(reason) > 0
+
+    def take(self) -> None:
+        """A process that is alone agrees with itself."""
+        self.agree([(self.reason, self.urgent)])
+
+    @property
+    def preempted(self) -> bool:
+        """Whether all processes stop because the machine is taken away."""
+        return self.interrupted and is_preemption(self.reason)
 
     def clear(self) -> None:
-        """Go on."""
-        self.reason = None
-        self.interrupted = self.agreed = False
+        """Go on, unless somebody outside said to stop."""
+        if self.urgent is None or not _rank(self.urgent):
+            self.reason = self.urgent = None
+            self.interrupted = self.agreed = False
 
 
 @dataclass(kw_only=True, eq=False)
@@ -70,7 +113,7 @@ class Run:
     report: Report
     stop: StopSignal
     transfer: Callable[[Any, int], Any] | None = None
-    train_loader: PreparedLoader | None = None
+    train_loader: PreparedLoader | PreparedCombined | None = None
     val_loaders: list[PreparedLoader] = field(default_factory=list)
     """Of validation inside training."""
 
@@ -94,6 +137,12 @@ class Run:
     validation_time_up: bool = False
     """Whether the time between validations has passed."""
 
+    agree_at: float = field(init=False)
+    """Batches done when the processes ask each other again, though no rows are due."""
+
+    secure: Callable[[], None] = field(default=lambda: None)
+    """Saves what training has come to before the machine is taken away."""
+
     _rng: dict[str, Any] | None = None
     _reload: Callable[[], None] | None = None
     _reload_every: int = 0
@@ -103,8 +152,10 @@ class Run:
         self._most_seconds, self._validation_seconds = self.config.max_seconds, self.config.validation_seconds
         self._validated_at = 0.0
         self.timed = self._most_seconds < math.inf or self._validation_seconds is not None
+        self.agree_at = 0 if self.timed or self.strategy.world_size > 1 else math.inf
+        self._agree_every, self._agreed = 1, (0, 0.0)
 
-    def take_data(self, train: PreparedLoader | None, evaluated: list[PreparedLoader]) -> None:
+    def take_data(self, train: PreparedLoader | PreparedCombined | None, evaluated: list[PreparedLoader]) -> None:
         """Work on these loaders."""
         self.train_loader, self.evaluated = train, evaluated
         self.val_loaders = evaluated if self.stage == "fit" else []
@@ -115,7 +166,8 @@ class Run:
 
     def open_epoch(self) -> None:
         """An epoch begins: its loaders may be due to be made anew."""
-        if self._reload is not None and self.progress.epoch and self.progress.epoch % self._reload_every == 0:
+        begins = self.progress.epoch and not self.progress.batch
+        if self._reload is not None and begins and self.progress.epoch % self._reload_every == 0:
             self._reload()
 
     def take_transfer(self, transfer: Callable[[Any, int], Any] | None) -> None:
@@ -165,7 +217,9 @@ class Run:
         progress, config = self.progress, self.config
         if progress.global_step >= self.last_step:
             return True
-        if self.stop.reason is None or not (self.stop.agreed or self.strategy.world_size == 1):
+        if self.strategy.world_size == 1 and self.stop.reason is not None:
+            self.stop.take()
+        if self.stop.reason is None or not self.stop.agreed:
             return False
         if self.stop.interrupted:
             return True
@@ -176,7 +230,7 @@ class Run:
         if self.strategy.global_rank == 0:
             now = self.progress.read_timer()
             if now >= self._most_seconds:
-                self.stop.ask(f"max_time of {self._most_seconds:g} s has passed")
+                self.stop.ask(f"max_time of {self._most_seconds:g} s has passed", urgent=True)
             if self._validation_seconds is not None:
                 self.validation_time_up = now - self._validated_at >= self._validation_seconds
 
@@ -184,15 +238,34 @@ class Run:
         """A validation begins now."""
         self._validated_at, self.validation_time_up = self.progress.read_timer(), False
 
-    def agree(self) -> None:
-        """Tell every process if one was asked to stop, and what is due by process 0's clock."""
+    def secure_by(self, secure: Callable[[], None]) -> None:
+        """Call this when the machine is taken away, before training ends."""
+        self.secure = secure
+
+    def agree(self, *, soon: bool = False) -> None:
+        """Tell every process if one was asked to stop, and what is due by process 0's clock.
+
+        Args:
+            soon: tell of signals and of time only. Other reasons wait for the next rows, at a batch that does not
+                depend on how fast the machine is.
+        """
         if self.timed:
             self.read_time()
         if self.strategy.world_size > 1:
-            collectives = self.strategy.collectives
-            told = collectives.all_gather_object((self.stop.reason, self.validation_time_up))
-            self.stop.agree(reason for reason, _ in told)
-            self.validation_time_up = told[0][1]
+            own = self.stop.request(soon=soon), self.validation_time_up, self._batches_until_next()
+            told = self.strategy.collectives.all_gather_object(own)
+            self.stop.agree(request for request, _, _ in told)
+            _, self.validation_time_up, wait = told[0]
+            self.agree_at = self.progress.batches + wait
+
+    def _batches_until_next(self) -> int:
+        """As many batches as fit between two questions at the pace since the last; twice as many as before at most."""
+        now, (batches, before) = time.monotonic(), self._agreed
+        done, self._agreed = self.progress.batches - batches, (self.progress.batches, now)
+        if done > 0:
+            fit = int(AGREE_EVERY_S * done / max(now - before, 1e-9))
+            self._agree_every = max(1, min(2 * self._agree_every, fit))
+        return self._agree_every
 
     @contextmanager
     def sanity_check(self) -> Iterator[None]:

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from lit_core import checkpoint as checkpoints
-from lit_core import lifecycle
+from lit_core import lifecycle, preemption
 from lit_core.callbacks.base import Callback
 from lit_core.config import Limit, TrainerConfig
 from lit_core.config import barebones as bare_settings
@@ -310,16 +310,20 @@ class Trainer(TrainerReadings):
         if ckpt_path is None and stage == "fit":
             ckpt_path = self._resume_from
         path = lifecycle.choose_checkpoint(stage, ckpt_path, self._callbacks, self._root)
-        self._stop.clear()
+        self._stop = StopSignal()
         self._seed = lifecycle.order_seed() if self._seed is None else self._seed
         launcher = self._strategy.launcher
         if launcher.returns_to_caller:
-            return launcher.launch(self._run_in_process, stage, module, sources, path, keep).result
+            result = launcher.launch(self._run_in_process, stage, module, sources, path, keep).result
+            preemption.leave(self._stop, first=self.is_global_zero)
+            return result
         self._log_dir = self._find_log_dir()
-        outcome: Outcome = launcher.launch(self._run_in_process, stage, module, sources, path, keep)
+        with preemption.passing_on(stage):
+            outcome: Outcome = launcher.launch(self._run_in_process, stage, module, sources, path, keep)
         take_over(outcome, module, self._progress, self._callbacks, self._stop)
         self._run = self._prepare("fit", module)
         self._report.load_state_dict(outcome.report)
+        preemption.leave(self._stop, first=self.is_global_zero)
         return outcome.result
 
     def _run_in_process(
@@ -333,7 +337,7 @@ class Trainer(TrainerReadings):
             if strategy.world_size > 1 and strategy.launcher.returns_to_caller:
                 atexit.register(strategy.teardown)
             run = self._run = self._prepare(stage, module)
-            with lifecycle.interruptible(self._stop, stage), torch_settings(self._config):
+            with preemption.interruptible(self._stop, stage), torch_settings(self._config):
                 result = self._run_stage(run, sources, path, keep)
             status = "interrupted" if self._stop.interrupted else "success"
             outcome = bring_back(run, result, self._callbacks)
@@ -415,6 +419,9 @@ class Trainer(TrainerReadings):
         if saved is not None:
             checkpoints.restore(run, saved, self._callbacks)
             lifecycle.forget_rows(run, self._loggers)
+        began = run.progress.batches
+        if not run.config.dev_batches:
+            run.secure_by(lambda: preemption.secure(self, began))
         run.module.train()
         with torch.enable_grad():
             train.run(run)

@@ -251,13 +251,15 @@ class ModelCheckpoint(Callback):
 
     def on_train_epoch_end(self, trainer: "Trainer", module: LightningModule) -> None:
         """Save at the end of an epoch, also of one that was cut short."""
-        if self.monitor and self.monitor not in trainer.callback_metrics and not trainer.validates_later:
+        cut_short = not trainer.is_last_batch
+        missing = self.monitor is not None and self.monitor not in trainer.callback_metrics
+        stopped = cut_short and trainer.stop_reason is not None
+        if missing and not stopped and not trainer.validates_later:
             raise RuntimeError(
                 f"ModelCheckpoint watches {self.monitor!r}, which was not logged; logged are "
                 f"{sorted(trainer.callback_metrics)}. Log it with self.log({self.monitor!r}, ...)."
             )
         self._look(trainer)
-        cut_short = not trainer.is_last_batch
         at_end = self._by_epochs and self.save_on_train_epoch_end is not False
         due = at_end and (trainer.current_epoch + 1) % (self.every_n_epochs or 1) == 0
         if due or (cut_short and not self._is_saved(trainer)):
@@ -286,12 +288,16 @@ class ModelCheckpoint(Callback):
 
             OnExceptionCheckpoint(self.dirpath).on_exception(trainer, module, exception)
 
+    def can_resume(self, trainer: "Trainer") -> bool:
+        """Whether this callback's newest checkpoint is one from which training goes on here."""
+        return self.save_last and not self.save_weights_only and self._is_saved(trainer)
+
     def secure(self, trainer: "Trainer") -> None:
         """Make sure that a run that is being taken away can be resumed from here, whatever the settings say.
 
         Call it in every process at a safe point. It saves unless a checkpoint of this point is there already.
         """
-        if self.save_weights_only or not self.save_last or not self._is_saved(trainer):
+        if not self.can_resume(trainer):
             state = trainer.dump_checkpoint()
             self._publish(trainer.write_in_process_zero(lambda: self._write_last(trainer, state)))
             self._note_saved(trainer)
@@ -299,6 +305,8 @@ class ModelCheckpoint(Callback):
             self._publish(trainer.write_in_process_zero(self._finish))
 
     def _write_last(self, trainer: "Trainer", state: dict[str, Any]) -> Any:
+        if not trainer.is_global_zero:
+            return None
         self._finish()
         self._manager = self._make_manager(save_last=True)
         path = self._manager.save(state, step=trainer.global_step, epoch=trainer.current_epoch)

@@ -5,6 +5,7 @@ from typing import Any
 import torch
 
 from lit_accelerators import mix_seed
+from lit_core.data.combined import PreparedCombined
 from lit_core.data.loaders import PreparedLoader
 from lit_core.data.tree import detached
 from lit_core.loops import evaluate
@@ -50,7 +51,9 @@ def run(run: Run) -> None:
     finally:
         optimize.close()
         progress.stop_timer()
-    if run.stop.interrupted:
+    if run.stop.preempted:
+        run.secure()
+    elif run.stop.interrupted:
         hooks.start("on_keyboard_interrupt")
     hooks.end("on_train_end")
 
@@ -104,7 +107,7 @@ def _epoch(run: Run, optimize: Optimization) -> None:
     _end_epoch(run, whole)
 
 
-def _batch(run: Run, loader: PreparedLoader, optimize: Optimization, batch: Any, batch_idx: int) -> bool:
+def _batch(run: Run, loader: PreparedLoader | PreparedCombined, optimize: Optimization, batch: Any, batch_idx: int) -> bool:
     """One batch; True if ``on_train_batch_start`` asked to skip the rest of the epoch."""
     progress, hooks = run.progress, run.hooks
     if run.transfer is not None:
@@ -134,8 +137,8 @@ def _batch(run: Run, loader: PreparedLoader, optimize: Optimization, batch: Any,
     if progress.global_step != steps_before and progress.global_step % run.config.log_every_n_steps == 0:
         run.report.flush_steps("train")
         run.agree()
-    elif run.timed and run.strategy.world_size == 1:
-        run.read_time()
+    elif progress.batches >= run.agree_at:
+        run.agree(soon=True)
     if heard:
         hooks.end_callbacks("on_train_batch_end", output, batch, batch_idx)
     return False
