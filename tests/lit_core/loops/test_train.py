@@ -5,6 +5,7 @@ import os
 import signal
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -259,6 +260,23 @@ def test_loaders_of_hooks_are_made_anew_every_so_many_epochs(every: int) -> None
     trainer(max_epochs=5, reload_dataloaders_every_n_epochs=every).fit(module)
     assert module.made == (3 if every else 1)
     assert len(module.losses) == 10
+
+
+def test_a_resume_inside_an_epoch_does_not_make_loaders_anew(tmp_path: Path) -> None:
+    class Own(Regression):
+        made = 0
+
+        def train_dataloader(self) -> Any:
+            self.made += 1
+            return loader(8, 2)
+
+    first = trainer(max_epochs=2, max_steps=6, reload_dataloaders_every_n_epochs=1)
+    first.fit(Own())
+    first.save_checkpoint(tmp_path / "inside.ckpt")
+    module = Own()
+    trainer(max_epochs=2, reload_dataloaders_every_n_epochs=1).fit(module, ckpt_path=tmp_path / "inside.ckpt")
+    assert module.made == 1
+    assert len(module.losses) == 2
 
 
 def test_overfitting_repeats_the_same_batches_unshuffled() -> None:

@@ -2,6 +2,7 @@
 
 from lit_core.__about__ import __version__
 from lit_core.callbacks import Callback, EarlyStopping, ModelCheckpoint, ProgressBar
+from lit_core.data.combined import CombinedLoader
 from lit_core.datamodule import LightningDataModule
 from lit_core.module import LightningModule
 from lit_core.optimizers import LightningOptimizer
@@ -10,6 +11,7 @@ from lit_core.trainer import Trainer
 
 __all__ = [
     "Callback",
+    "CombinedLoader",
     "EarlyStopping",
     "LightningDataModule",
     "LightningModule",
