@@ -22,18 +22,13 @@ def whole_and_resumed(
 ) -> tuple[tuple[Any, Any, list[Callback]], tuple[Any, Any, list[Callback]]]:
     """``(trainer, module, callbacks)`` of a whole run, and of one saved after ``cut`` epochs and resumed elsewhere."""
 
-    def run(max_epochs: int, path: Any = None, keep: Path | None = None) -> tuple[Any, Any, list[Callback]]:
+    def run(max_epochs: int, keep: Path, path: Any = None) -> tuple[Any, Any, list[Callback]]:
         torch.manual_seed(3 if path is None else 99)
         callbacks, module = make_callbacks(), make_module()
-        extra = [] if keep is None else [ModelCheckpoint(keep, save_top_k=-1, filename="{epoch}")]
-        fitting = trainer(
-            max_epochs=max_epochs,
-            callbacks=[*callbacks, *extra],
-            enable_checkpointing=keep is not None,
-            **settings,
-        )
+        saver = ModelCheckpoint(keep, save_top_k=-1, filename="{epoch}")
+        fitting = trainer(max_epochs=max_epochs, callbacks=[*callbacks, saver], enable_checkpointing=True, **settings)
         fitting.fit(module, loader(10, 2, shuffle=True), loader(6, 2) if val else None, ckpt_path=path)
         return fitting, module, callbacks
 
-    whole = run(epochs, keep=folder / "kept")
-    return whole, run(epochs, path=folder / "kept" / f"epoch={cut - 1}.ckpt")
+    whole = run(epochs, folder / "kept")
+    return whole, run(epochs, folder / "again", folder / "kept" / f"epoch={cut - 1}.ckpt")
