@@ -1,3 +1,5 @@
+import contextlib
+import functools
 import os
 import time
 from collections.abc import Callable
@@ -12,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 from torch.profiler import ProfilerActivity, profile
 
-from lit_accelerators import DDPStrategy, LocalEnvironment
+from lit_accelerators import DDPStrategy, LocalEnvironment, make_strategy
 
 
 def launch(function: Callable[..., Any], ranks: int = 2, **options: Any) -> Any:
@@ -305,3 +307,94 @@ def test_options_that_are_not_the_users_are_refused_with_those_that_are(options:
 def test_environment_and_devices_must_agree() -> None:
     with pytest.raises(ValueError, match="3 processes"):
         DDPStrategy(indices=[0, 1, 2], environment=LocalEnvironment(2))
+
+
+@pytest.mark.parametrize(("hook", "dtype"), [("bf16_compress", torch.bfloat16), ("fp16_compress", torch.float16)])
+def test_a_communication_hook_sends_gradients_in_half_the_bits(hook: str, dtype: torch.dtype) -> None:
+    def one_step(strategy: DDPStrategy) -> dict[str, Tensor | None]:
+        net = strategy.setup_module(Branches())
+        strategy.backward(strategy.setup_step(net, lambda x: net.loss(x, "left"))(samples(strategy.global_rank)))
+        return by_name(net)
+
+    found = launch(one_step, ddp_comm_hook=hook, find_unused_parameters=True)
+
+    reference = Branches()
+    (0.5 * (reference.loss(samples(0), "left") + reference.loss(samples(1), "left"))).backward()
+    for name, parameter in reference.named_parameters():
+        gradient = found[name]
+        if parameter.grad is None:
+            continue
+        assert gradient is not None
+        assert torch.equal(gradient, gradient.to(dtype).float()), "travelled with more bits"
+        torch.testing.assert_close(gradient, parameter.grad, rtol=2e-2, atol=2e-3)
+
+
+def test_a_hook_of_the_user_gets_its_state_also_after_parameters_were_unfrozen() -> None:
+    def steps(strategy: DDPStrategy) -> tuple[int, Tensor | None]:
+        net = strategy.setup_module(Branches())
+        net.right.requires_grad_(False)
+        net.left.requires_grad_(False)
+        step = strategy.setup_step(net, lambda x: net.loss(x, "left"))
+        strategy.backward(step(samples(0)))
+        net.left.requires_grad_(True)
+        net.zero_grad()
+        strategy.backward(step(samples(0)))
+        return len(calls), net.left.weight.grad
+
+    calls: list[int] = []
+
+    def hook(state: list[int], bucket: dist.GradBucket) -> torch.futures.Future[Tensor]:
+        state.append(bucket.index())
+        future: torch.futures.Future[Tensor] = torch.futures.Future()
+        future.set_result(torch.full_like(bucket.buffer(), 7.0))
+        return future
+
+    count, gradient = launch(steps, ddp_comm_hook=hook, ddp_comm_state=calls)
+
+    assert count == 2
+    assert gradient is not None
+    assert (gradient == 7.0).all()
+
+
+def test_words_and_options_that_do_not_exist_are_refused() -> None:
+    with pytest.raises(ValueError, match=r"ddp_comm_hook='zip'.*bf16_compress"):
+        DDPStrategy(ddp_comm_hook="zip")
+    with pytest.raises(ValueError, match=r"sync_batchnorm=True.*GroupNorm"):
+        DDPStrategy(sync_batchnorm=True)
+
+
+@pytest.mark.cuda
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_batch_norm_becomes_that_of_all_processes() -> None:
+    strategy = make_strategy("cuda", 1, strategy=functools.partial(DDPStrategy, sync_batchnorm=True))
+    strategy.setup_environment()
+    try:
+        net = strategy.setup_module(nn.Sequential(nn.Linear(3, 3), nn.BatchNorm1d(3)))
+        assert isinstance(net[1], nn.SyncBatchNorm)
+        strategy.backward(strategy.setup_step(net, lambda x: net(x).sum())(torch.ones(4, 3, device=strategy.device)))
+    finally:
+        strategy.teardown()
+
+
+def test_every_way_to_start_has_its_aliases() -> None:
+    for word in ("ddp", "ddp_spawn", "ddp_fork", "ddp_notebook"):
+        for suffix in ("", "_find_unused_parameters_true", "_find_unused_parameters_false"):
+            assert make_strategy("cpu", 2, strategy=word + suffix).name == word
+        if word != "ddp":
+            assert make_strategy("cpu", 2, strategy=word.replace("ddp", "fsdp")).name == word.replace("ddp", "fsdp")
+
+
+@pytest.mark.parametrize(("value", "named"), [(True, False), (False, True)])
+def test_the_alias_decides_whether_a_left_out_parameter_is_an_error(value: bool, named: bool) -> None:
+    strategy = make_strategy("cpu", 2, strategy=f"ddp_fork_find_unused_parameters_{str(value).lower()}")
+
+    def main() -> None:
+        strategy.setup_environment()
+        try:
+            net = strategy.setup_module(Branches())
+            strategy.backward(strategy.setup_step(net, net.loss)(samples(0), "left"))
+        finally:
+            strategy.teardown()
+
+    with pytest.raises(RuntimeError, match="right") if named else contextlib.nullcontext():
+        strategy.launcher.launch(main)

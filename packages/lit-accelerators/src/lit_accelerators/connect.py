@@ -17,6 +17,7 @@ from lit_accelerators.order import BatchOrder, order_of, own_order
 from lit_accelerators.precision.base import Precision
 from lit_accelerators.resolve import StrategyFactory, make_strategy
 from lit_accelerators.seeding import seed_everything
+from lit_accelerators.strategies._state import follow_parameters
 from lit_accelerators.strategies.base import Strategy
 
 T = TypeVar("T")
@@ -105,7 +106,8 @@ class Connection:
         """Put ``model`` on the device, with the weights of rank 0, and make its calls run under the strategy.
 
         Returns:
-            The model, or a tuple of the model and the optimizers. The model is the module itself where nothing must
+            The model, or a tuple of the model and the optimizers, which from now on hold the parameters that the model
+            has then (a strategy that shards replaces them). The model is the module itself where nothing must
             wrap it, else a module that calls it, with its attributes and its state dict. Outputs are float32 even
             where a mixed precision computes them with fewer bits, so that the loss is. The optimizers are
             the very objects; with ``"16-mixed"`` their ``step`` scales gradients back first.
@@ -117,7 +119,10 @@ class Connection:
         for optimizer in optimizers:
             precision.check_optimizer(optimizer)
             precision.attach(optimizer)
+        names = {parameter: name for name, parameter in model.named_parameters()}
         module = self.strategy.setup_module(model)
+        for optimizer in optimizers:
+            follow_parameters(optimizer, names, module)
         forward = module.__call__
         step = self.strategy.setup_step(module, forward)
         wrapped = module if step is forward else _Connected(module, step, to_full=not precision.converts_batch)

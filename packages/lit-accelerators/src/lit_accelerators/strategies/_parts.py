@@ -11,7 +11,12 @@ from torch.utils import _pytree as pytree
 
 
 def split_step(
-    module: nn.Module, step: Callable[..., Any], devices: Sequence[torch.device], *, gather: bool
+    module: nn.Module,
+    step: Callable[..., Any],
+    devices: Sequence[torch.device],
+    *,
+    gather: bool,
+    on_part: Callable[[float], None] | None = None,
 ) -> Callable[..., Any]:
     """Return ``step`` as one that splits its batch over ``devices``, the first of which holds ``module``.
 
@@ -20,6 +25,7 @@ def split_step(
         step: a bound method of ``module``; with one device, such as the CPU, any callable.
         devices: one per part.
         gather: results of all parts instead of their mean: see :func:`merge_parts`.
+        on_part: called before each part with its share of the samples, and at last with 1.0.
 
     Raises:
         TypeError: if ``step`` is no method of ``module`` and must run on a replica.
@@ -31,18 +37,27 @@ def split_step(
     @functools.wraps(step)
     def step_by_parts(*args: Any, **kwargs: Any) -> Any:
         parts, sizes = split_arguments((args, kwargs), len(devices))
-        used = devices[: len(parts)]
-        if not replicated:
-            outputs = [step(*part_args, **part_kwargs) for part_args, part_kwargs in parts]
-        else:
-            replicas = nn.parallel.replicate(module, used, detach=not torch.is_grad_enabled())
-            outputs = []
-            for replica, part, device in zip(replicas, parts, used, strict=True):
+        steps = _on_replicas(module, step, devices[: len(parts)]) if replicated else [step] * len(parts)
+        outputs = []
+        try:
+            for run, part, size, device in zip(steps, parts, sizes, devices, strict=False):
+                if on_part is not None:
+                    on_part(size / sum(sizes))
                 part_args, part_kwargs = pytree.tree_map(functools.partial(_move, device=device), part)
-                outputs.append(MethodType(step.__func__, replica)(*part_args, **part_kwargs))  # type: ignore[attr-defined]
+                outputs.append(run(*part_args, **part_kwargs))
+        finally:
+            if on_part is not None:
+                on_part(1.0)
         return merge_parts(outputs, sizes, gather=gather, device=devices[0])
 
     return step_by_parts
+
+
+def _on_replicas(
+    module: nn.Module, step: Callable[..., Any], devices: Sequence[torch.device]
+) -> list[Callable[..., Any]]:
+    replicas = nn.parallel.replicate(module, devices, detach=not torch.is_grad_enabled())
+    return [MethodType(step.__func__, replica) for replica in replicas]  # type: ignore[attr-defined]
 
 
 def split_arguments(arguments: Any, num_parts: int) -> tuple[list[Any], list[int]]:

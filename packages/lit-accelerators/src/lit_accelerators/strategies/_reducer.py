@@ -13,8 +13,7 @@ from typing import Any
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-CommHook = tuple[Any, Callable[..., Any]]
-"""The arguments of ``DistributedDataParallel.register_comm_hook``."""
+from lit_accelerators.strategies._compression import CommHook
 
 
 class SyncedModule:

@@ -101,5 +101,18 @@ def deal_optimizer_state(optimizer: Optimizer, state: Mapping[str, Any]) -> dict
     return {**state, "state": dealt}
 
 
+def follow_parameters(optimizer: Optimizer, names: Mapping[nn.Parameter, str], module: nn.Module) -> None:
+    """Give ``optimizer`` the parameters that ``module`` has now for those that it had under the same ``names``."""
+    now = dict(module.named_parameters())
+    for group in optimizer.param_groups:
+        for index, old in enumerate(group["params"]):
+            new = now[names[old]] if old in names else old
+            if new is not old:
+                group["params"][index] = new
+                if old in optimizer.state:
+                    state = optimizer.state.pop(old)
+                    optimizer.state[new] = {name: deal_like(value, new) for name, value in state.items()}
+
+
 def _inner(module: nn.Module) -> nn.Module:
     return module.module if isinstance(module, DistributedDataParallel) else module

@@ -73,6 +73,7 @@ class Strategy(ABC):
         *,
         gradient_sync: GradientSync | None = "step",
         gather_parts: bool = False,
+        on_part: Callable[[float], None] | None = None,
     ) -> Callable[..., Any]:
         """Return ``step`` (a bound method of ``module``) as it must be called.
 
@@ -85,6 +86,8 @@ class Strategy(ABC):
             gather_parts: where the strategy splits a batch over devices, give the results of all parts, scalars
                 stacked and batches concatenated, as a ``training_step_end`` expects them; else scalars are averaged,
                 weighted by the size of the parts. Without effect where nothing is split.
+            on_part: where the strategy splits a batch, called before each part with its share of the samples, and after
+                the last part with 1.0.
         """
 
     @abstractmethod

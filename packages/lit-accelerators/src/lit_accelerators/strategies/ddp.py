@@ -17,8 +17,9 @@ from lit_accelerators.devices.cpu import CPUAccelerator
 from lit_accelerators.environments.base import ClusterEnvironment
 from lit_accelerators.precision.base import Precision
 from lit_accelerators.precision.full import FullPrecision
+from lit_accelerators.strategies._compression import make_comm_hook
 from lit_accelerators.strategies._processes import START_SUFFIXES, Processes, StartMethod
-from lit_accelerators.strategies._reducer import CommHook, SyncedModule
+from lit_accelerators.strategies._reducer import SyncedModule
 from lit_accelerators.strategies._same_weights import broadcast_weights
 from lit_accelerators.strategies._state import (
     average_gradients,
@@ -29,7 +30,6 @@ from lit_accelerators.strategies._state import (
 )
 from lit_accelerators.strategies.base import GradientSync, Strategy
 
-_COMM_HOOKS = {"fp16_compress": "fp16_compress_hook", "bf16_compress": "bf16_compress_hook"}
 _OURS = {"self", "module", "device_ids", "output_device", "dim", "process_group", "device_mesh"}
 _ABSENT = {"check_reduction", "static_graph", "delay_all_reduce_named_params", "param_to_hook_all_reduce"}
 
@@ -100,7 +100,7 @@ class DDPStrategy(Strategy):
         self.device = self._processes.device
         self.collectives = LocalCollectives(self.device)
         self._sync_batchnorm = sync_batchnorm
-        self._comm_hook = _make_comm_hook(ddp_comm_hook, ddp_comm_state)
+        self._comm_hook = make_comm_hook(ddp_comm_hook, ddp_comm_state)
         self._find_unused = find_unused_parameters
         self._options = ddp_options
         self._modules: dict[nn.Module, SyncedModule] = {}
@@ -128,6 +128,7 @@ class DDPStrategy(Strategy):
         *,
         gradient_sync: GradientSync | None = "step",
         gather_parts: bool = False,
+        on_part: Callable[[float], None] | None = None,
     ) -> Callable[..., Any]:
         """Return ``step`` under the precision, inside ``DistributedDataParallel.forward`` if it trains ``module``."""
         step = self.precision.wrap_step(step, self.device)
@@ -219,19 +220,6 @@ class DDPStrategy(Strategy):
             yield
         finally:
             self._local = before
-
-
-def _make_comm_hook(hook: str | Callable[..., Any] | None, state: Any) -> CommHook | None:
-    if hook is None or callable(hook):
-        return None if hook is None else (state, hook)
-    if hook not in _COMM_HOOKS:
-        raise ValueError(
-            f"ddp_comm_hook={hook!r} does not exist. There are: {', '.join(map(repr, _COMM_HOOKS))}; or give a hook of "
-            "torch itself."
-        )
-    from torch.distributed.algorithms.ddp_comm_hooks import default_hooks
-
-    return state, getattr(default_hooks, _COMM_HOOKS[hook])
 
 
 def _check_options(options: dict[str, Any]) -> None:

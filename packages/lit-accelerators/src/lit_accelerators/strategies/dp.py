@@ -103,9 +103,10 @@ class DPStrategy(Strategy):
         *,
         gradient_sync: GradientSync | None = "step",
         gather_parts: bool = False,
+        on_part: Callable[[float], None] | None = None,
     ) -> Callable[..., Any]:
         """Return ``step`` as one that splits its batch."""
-        by_parts = split_step(module, step, self._devices, gather=gather_parts)
+        by_parts = split_step(module, step, self._devices, gather=gather_parts, on_part=on_part)
 
         @functools.wraps(step)
         def watched(*args: Any, **kwargs: Any) -> Any:

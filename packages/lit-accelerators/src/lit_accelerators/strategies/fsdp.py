@@ -151,6 +151,7 @@ class FSDPStrategy(Strategy):
         *,
         gradient_sync: GradientSync | None = "step",
         gather_parts: bool = False,
+        on_part: Callable[[float], None] | None = None,
     ) -> Callable[..., Any]:
         """Return ``step`` under the precision; parameters are gathered where it uses them."""
         step = self.precision.wrap_step(step, self.device)

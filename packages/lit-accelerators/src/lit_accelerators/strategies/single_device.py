@@ -80,6 +80,7 @@ class SingleDeviceStrategy(Strategy):
         *,
         gradient_sync: GradientSync | None = "step",
         gather_parts: bool = False,
+        on_part: Callable[[float], None] | None = None,
     ) -> Callable[..., Any]:
         """Return ``step`` under the precision; ``step`` itself in full precision."""
         return self.precision.wrap_step(step, self.device)

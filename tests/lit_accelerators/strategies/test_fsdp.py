@@ -1,0 +1,264 @@
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+import torch._dynamo  # imported here, and not in every forked process
+import torch.distributed.fsdp
+from torch import Tensor, nn
+from torch.distributed.fsdp import MixedPrecisionPolicy
+from torch.distributed.tensor import DTensor
+
+from lit_accelerators import FSDPStrategy, SingleDeviceStrategy, TruePrecision, connect
+
+# torch says so of units whose output is a view, as that of nn.Linear for three dimensions.
+pytestmark = pytest.mark.filterwarnings("ignore:FSDP2-wrapped module")
+
+State = dict[str, Any]
+
+
+def launch(function: Callable[..., Any], ranks: int = 2, **options: Any) -> Any:
+    strategy = FSDPStrategy(indices=list(range(ranks)), start="fork", **options)
+
+    def main() -> Any:
+        torch.set_num_threads(1)
+        strategy.setup_environment()
+        try:
+            return function(strategy)
+        finally:
+            strategy.teardown()
+
+    return strategy.launcher.launch(main)
+
+
+class Block(nn.Module):
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.norm, self.linear = nn.LayerNorm(width), nn.Linear(width, width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + torch.tanh(self.linear(self.norm(x)))
+
+
+class Net(nn.Module):
+    """Blocks, a parameter of its own, and an embedding whose weight is used twice; odd sizes, so shards are uneven."""
+
+    def __init__(self, seed: int = 0, width: int = 7) -> None:
+        super().__init__()
+        with torch.random.fork_rng():
+            torch.manual_seed(seed)
+            self.embed = nn.Embedding(11, width)
+            self.blocks = nn.ModuleList([Block(width) for _ in range(2)])
+            self.head = nn.Linear(width, 11, bias=False)
+            self.head.weight = self.embed.weight
+            self.scale = nn.Parameter(torch.ones(1))
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        x = self.embed(tokens)
+        for block in self.blocks:
+            x = block(x)
+        out: Tensor = self.head(x) * self.scale
+        return out
+
+    def loss(self, tokens: Tensor) -> Tensor:
+        return nn.functional.cross_entropy(self(tokens[:, :-1]).flatten(0, 1).float(), tokens[:, 1:].flatten())
+
+
+def tokens(seed: int) -> Tensor:
+    return torch.randint(0, 11, (8, 5), generator=torch.Generator().manual_seed(seed))
+
+
+def share(strategy: FSDPStrategy, batch: Tensor) -> Tensor:
+    return batch.chunk(strategy.world_size)[strategy.global_rank]
+
+
+def train(strategy: FSDPStrategy) -> tuple[State, State, list[float]]:
+    net = strategy.setup_module(Net(seed=strategy.global_rank))
+    optimizer = torch.optim.AdamW(net.parameters(), lr=0.05)
+    step = strategy.setup_step(net, net.loss)
+    norms = []
+    for update in range(4):
+        optimizer.zero_grad()
+        for part in (0, 1):  # accumulation
+            strategy.backward(step(share(strategy, tokens(2 * update + part))) / 2)
+        norms.append(float(strategy.clip_gradients(optimizer, max_norm=0.5)))
+        strategy.precision.optimizer_step(optimizer)
+    return strategy.module_state(net), strategy.optimizer_state(net, optimizer), norms
+
+
+def train_alone(dtype: torch.dtype = torch.float32) -> tuple[State, State, list[float]]:
+    net = Net().to(dtype)
+    optimizer = torch.optim.AdamW(net.parameters(), lr=0.05)
+    norms = []
+    for update in range(4):
+        optimizer.zero_grad()
+        for part in (0, 1):
+            (net.loss(tokens(2 * update + part)) / 2).backward()
+        norms.append(float(nn.utils.clip_grad_norm_(net.parameters(), 0.5)))
+        optimizer.step()
+    return net.state_dict(), optimizer.state_dict(), norms
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"wrap": ["Block"]},
+        {"wrap": [Block], "reshard_after_forward": False},
+        {"wrap": 20},
+        {"wrap": lambda module: isinstance(module, nn.Linear)},
+        {"ranks": 3, "wrap": ["Block"]},
+    ],
+    ids=["whole", "names", "classes", "size", "function", "three ranks"],
+)
+def test_steps_with_accumulation_and_clipping_are_those_of_one_process_with_all_samples(options: State) -> None:
+    if options.get("ranks") == 3:  # unequal shares: their mean is not that of one process, so all get all samples
+        state, optimizer_state, norms = launch(_train_on_the_same, **options)
+    else:
+        state, optimizer_state, norms = launch(train, **options)
+
+    expected_state, expected_optimizer, expected_norms = train_alone()
+    assert norms == pytest.approx(expected_norms, rel=1e-5)
+    assert list(state) == list(expected_state)
+    torch.testing.assert_close(state, dict(expected_state), rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(optimizer_state["state"], expected_optimizer["state"], rtol=1e-4, atol=1e-5)
+    assert optimizer_state["param_groups"] == expected_optimizer["param_groups"]
+
+
+def _train_on_the_same(strategy: FSDPStrategy) -> tuple[State, State, list[float]]:
+    net = strategy.setup_module(Net())
+    optimizer = torch.optim.AdamW(net.parameters(), lr=0.05)
+    step = strategy.setup_step(net, net.loss)
+    norms = []
+    for update in range(4):
+        optimizer.zero_grad()
+        for part in (0, 1):
+            strategy.backward(step(tokens(2 * update + part)) / 2)
+        norms.append(float(strategy.clip_gradients(optimizer, max_norm=0.5)))
+        optimizer.step()
+    return strategy.module_state(net), strategy.optimizer_state(net, optimizer), norms
+
+
+def test_in_float64_nothing_is_lost_but_the_last_bits() -> None:
+    state, _, _ = launch(train, wrap=["Block"], precision=TruePrecision(torch.float64))
+
+    torch.testing.assert_close(state, dict(train_alone(torch.float64)[0]), rtol=1e-10, atol=1e-12)
+
+
+def test_each_process_keeps_its_part_of_parameters_gradients_and_optimizer_state_only() -> None:
+    def elements(strategy: FSDPStrategy) -> list[list[int]]:
+        net = strategy.setup_module(Net(width=8))
+        optimizer = torch.optim.AdamW(net.parameters(), lr=0.1)
+        strategy.backward(strategy.setup_step(net, net.loss)(tokens(0)))
+        optimizer.step()
+        held = [
+            list(net.parameters()),
+            [p.grad for p in net.parameters()],
+            [optimizer.state[p]["exp_avg"] for p in net.parameters()],
+        ]
+        counts = [sum(t.to_local().numel() for t in some if isinstance(t, DTensor)) for some in held]
+        return strategy.collectives.all_gather_object(counts)
+
+    first, second = launch(elements, wrap=["Block"])
+
+    total = sum(p.numel() for p in Net(width=8).parameters())
+    assert [a + b for a, b in zip(first, second, strict=True)] == [total] * 3
+    assert max(first) < 0.6 * total
+
+
+def test_what_one_process_saved_is_loaded_sharded_and_the_other_way_round() -> None:
+    alone = SingleDeviceStrategy()
+
+    def go_on(strategy: Any, saved: tuple[State, State, Any], batch: Callable[[Tensor], Tensor]) -> State:
+        net = strategy.setup_module(Net(seed=5))
+        optimizer = torch.optim.AdamW(net.parameters(), lr=0.9)
+        strategy.load_module_state(net, saved[0])
+        strategy.load_optimizer_state(net, optimizer, saved[1])
+        strategy.backward(strategy.setup_step(net, net.loss)(batch(tokens(20))))
+        optimizer.step()
+        return strategy.module_state(net)
+
+    saved_alone, saved_sharded = train_alone(), launch(train, wrap=["Block"])
+
+    sharded = launch(lambda strategy: go_on(strategy, saved_alone, lambda b: share(strategy, b)), wrap=["Block"])
+    back = go_on(alone, saved_sharded, lambda batch: batch)
+    expected = go_on(alone, saved_alone, lambda batch: batch)
+    torch.testing.assert_close(sharded, expected, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(back, expected, rtol=1e-3, atol=1e-4)
+
+
+def test_freezing_during_an_evaluation_holds_and_a_change_of_weights_there_is_refused() -> None:
+    def freeze_then_write(strategy: FSDPStrategy) -> tuple[list[str], str]:
+        net = strategy.setup_module(Net())
+        evaluate = strategy.setup_step(net, net.loss, gradient_sync=None)
+        evaluate(tokens(0))
+        net.blocks.requires_grad_(False)
+        strategy.backward(strategy.setup_step(net, net.loss)(tokens(0)))
+        trained = [name for name, p in net.named_parameters() if p.grad is not None]
+        with (
+            pytest.raises(RuntimeError, match=r"changed during an evaluation.*: scale\."),
+            strategy.evaluation(net),
+            torch.no_grad(),
+        ):
+            net.scale.mul_(2.0)
+        return trained, type(net).__name__
+
+    trained, name = launch(freeze_then_write, wrap=["Block"])
+
+    assert sorted(trained) == ["embed.weight", "scale"]
+    assert name == "Net"
+
+
+def test_a_mixed_precision_policy_decides_how_parameters_travel() -> None:
+    def formats(strategy: FSDPStrategy) -> tuple[list[torch.dtype], torch.dtype, torch.dtype]:
+        net = strategy.setup_module(Net())
+        seen: list[torch.dtype] = []
+        net.blocks[0].linear.register_forward_pre_hook(lambda module, args: seen.append(module.weight.dtype))
+        strategy.backward(strategy.setup_step(net, net.loss)(tokens(0)))
+        parameter = net.blocks[0].linear.weight
+        assert parameter.grad is not None
+        return seen, parameter.dtype, parameter.grad.dtype
+
+    policy = MixedPrecisionPolicy(param_dtype=torch.bfloat16, reduce_dtype=torch.float32)
+    assert launch(formats, wrap=["Block"], mixed_precision=policy) == ([torch.bfloat16], torch.float32, torch.float32)
+
+
+def test_a_plain_loop_whose_optimizer_was_made_before_is_trained() -> None:
+    def loop(run: Any, batches: Callable[[Tensor], Tensor]) -> State:
+        torch.set_num_threads(1)
+        net = Net()
+        model, optimizer = run.setup(net, torch.optim.SGD(net.parameters(), lr=0.1))
+        for seed in range(3):
+            optimizer.zero_grad()
+            batch = batches(tokens(seed))
+            run.backward(nn.functional.cross_entropy(model(batch[:, :-1]).flatten(0, 1), batch[:, 1:].flatten()))
+            run.clip_gradients(optimizer, max_norm=0.5)
+            optimizer.step()
+        return run.strategy.module_state(net)
+
+    run = connect("cpu", 2, strategy="fsdp_fork")
+    sharded = run.launch(lambda: loop(run, lambda batch: batch.chunk(2)[run.global_rank]))
+    torch.testing.assert_close(sharded, loop(connect("cpu", 1), lambda batch: batch), rtol=1e-4, atol=1e-5)
+    assert not torch.equal(sharded["scale"], torch.ones(1))
+
+
+@pytest.mark.parametrize(
+    ("wrap", "message"),
+    [(["Blok"], r"Blok.*Block, .*Linear"), (0, "at least 1"), (1.5, "got 1.5"), ([nn.Conv1d], "none of these")],
+)
+def test_a_policy_that_finds_nothing_is_refused_with_what_there_is(wrap: Any, message: str) -> None:
+    with pytest.raises((ValueError, TypeError), match=message):
+        launch(lambda strategy: strategy.setup_module(Net()), ranks=1, wrap=wrap)
+
+
+def test_what_cannot_work_is_refused() -> None:
+    def differentiate(strategy: FSDPStrategy) -> None:
+        net = strategy.setup_module(Net())
+        strategy.backward(strategy.setup_step(net, net.loss)(tokens(0)), inputs=list(net.parameters()))
+
+    with pytest.raises(ValueError, match="inputs"):
+        launch(differentiate)
+    with pytest.raises(ValueError, match="cpu_offload"):
+        FSDPStrategy(cpu_offload=True)
+    with pytest.raises(ValueError, match=r"16-mixed.*bf16-mixed"):
+        connect("cpu", 2, strategy="fsdp_fork", precision="16-mixed")
