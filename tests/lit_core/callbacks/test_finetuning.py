@@ -1,5 +1,6 @@
 """Fine-tuning: what is trained when, at which learning rate, against loops written out by hand."""
 
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -55,7 +56,7 @@ class WithSteps(Pretrained):
 def moved(module: Pretrained, name: str) -> list[bool]:
     """For each epoch after the first, whether the parameter changed in it."""
     values = [state[name] for state in module.history]
-    return [not torch.equal(a, b) for a, b in zip(values, values[1:], strict=False)]
+    return [not torch.equal(a, b) for a, b in pairwise(values)]
 
 
 def test_the_backbone_stands_still_until_its_epoch() -> None:
@@ -89,9 +90,7 @@ def test_its_learning_rate_grows_to_that_of_the_head() -> None:
 
 def test_it_can_grow_beyond_it_from_a_rate_and_by_a_rule_of_the_users(capsys: pytest.CaptureFixture[str]) -> None:
     module = Pretrained()
-    callback = BackboneFinetuning(
-        1, lambda epoch: float(epoch), backbone_initial_lr=0.01, should_align=False, verbose=True
-    )
+    callback = BackboneFinetuning(1, float, backbone_initial_lr=0.01, should_align=False, verbose=True)
     trainer(max_epochs=4, callbacks=callback).fit(module, loader(4, 2))
 
     assert module.rates == [[0.08], [0.08, 0.01], [0.08, pytest.approx(0.03)], [0.08, pytest.approx(0.12)]]
@@ -124,6 +123,15 @@ def test_a_resumed_run_is_the_uninterrupted_one(tmp_path: Path, cut: int, make: 
 def test_without_a_backbone_the_error_says_what_to_do() -> None:
     with pytest.raises(TypeError, match=r"Regression\.backbone to be an nn\.Module, got NoneType"):
         trainer(callbacks=BackboneFinetuning()).fit(Regression(), loader(2, 2))
+
+
+def test_an_optimizer_that_has_the_backbone_already_is_refused_in_the_first_epoch() -> None:
+    class All(Pretrained):
+        def configure_optimizers(self) -> Any:
+            return torch.optim.SGD(self.parameters(), lr=0.1)
+
+    with pytest.raises(ValueError, match=r"\[p for p in self\.parameters\(\) if p\.requires_grad\]"):
+        trainer(callbacks=BackboneFinetuning(5)).fit(All(), loader(2, 2))
 
 
 def test_an_own_schedule_unfreezes_layer_by_layer_and_resumes(tmp_path: Path) -> None:

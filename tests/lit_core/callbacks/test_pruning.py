@@ -109,9 +109,7 @@ def test_structured_pruning_takes_whole_channels() -> None:
     assert sorted(rows) == [0, 0, 0, 3, 3, 3]
 
 
-@pytest.mark.parametrize(
-    "function", [prune.L1Unstructured, lambda module, name, amount: prune.l1_unstructured(module, name, amount)]
-)
+@pytest.mark.parametrize("function", [prune.L1Unstructured, prune.l1_unstructured])
 def test_methods_and_functions_of_the_users_work_within_parameters(function: Any) -> None:
     module = Wide()
     callback = ModelPruning(

@@ -208,6 +208,7 @@ class BackboneFinetuning(BaseFinetuning):
 
     Raises:
         TypeError: at the start of ``fit``, if the module has no ``backbone``.
+        ValueError: in the first epoch, if the optimizer has the frozen backbone already.
     """
 
     def __init__(
@@ -248,9 +249,11 @@ class BackboneFinetuning(BaseFinetuning):
         """Add the backbone, then let its learning rate grow."""
         backbone = module.backbone
         first = float(optimizer.param_groups[0]["lr"])
-        if epoch < self.unfreeze_backbone_at_epoch or not isinstance(backbone, nn.Module):
+        if not isinstance(backbone, nn.Module) or optimizer is not module.trainer.optimizers[0]:
             return
-        if optimizer is not module.trainer.optimizers[0]:
+        if self.previous_backbone_lr is None:
+            _refuse_shared(backbone, optimizer)
+        if epoch < self.unfreeze_backbone_at_epoch:
             return
         if self.previous_backbone_lr is None:
             lr = self.backbone_initial_lr
@@ -273,6 +276,16 @@ class BackboneFinetuning(BaseFinetuning):
 
     def _load_own_state(self, state: dict[str, Any]) -> None:
         self.previous_backbone_lr = state["previous_backbone_lr"]
+
+
+def _refuse_shared(backbone: nn.Module, optimizer: Optimizer) -> None:
+    """What an optimizer has already cannot become a group with a learning rate of its own."""
+    have = {id(parameter) for group in optimizer.param_groups for parameter in group["params"]}
+    if any(id(parameter) in have and not parameter.requires_grad for parameter in backbone.parameters()):
+        raise ValueError(
+            "The optimizer has the frozen parameters of the backbone already, so they could not get a learning rate of "
+            "their own: in configure_optimizers give it [p for p in self.parameters() if p.requires_grad]."
+        )
 
 
 def _leaves(modules: Modules) -> Iterator[nn.Module]:
