@@ -157,6 +157,31 @@ def test_two_processes_train_like_one_with_all_samples(word: str, clip: float | 
         torch.testing.assert_close(found[name], value, rtol=TABLE[word].tolerance, atol=TABLE[word].tolerance)
 
 
+def overflow_in_rank_one(strategy: Strategy) -> tuple[bool, list[float]]:
+    strategy.setup_environment()
+    try:
+        net: Any = strategy.setup_module(Net())
+        optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
+        step = strategy.setup_step(net, net.loss)
+        before = net.first.weight.detach().clone()
+        strategy.backward(step(samples(0)) * (float("inf") if strategy.global_rank else 1.0))
+        strategy.precision.optimizer_step(optimizer)
+        scales = strategy.collectives.all_gather_object(strategy.precision.state_dict()["scale"])
+        return torch.equal(net.first.weight, before), scales
+    finally:
+        strategy.teardown()
+
+
+@pytest.mark.parametrize("scaled", [name for name, row in TABLE.items() if row.scaled])
+def test_an_overflow_in_one_process_makes_all_leave_out_the_step_and_keep_one_scale(scaled: str) -> None:
+    strategy = make_strategy("cpu", 2, strategy="ddp_fork", precision=scaled)
+
+    unchanged, scales = strategy.launcher.launch(overflow_in_rank_one, strategy)
+
+    assert unchanged
+    assert scales == [2.0**15, 2.0**15]
+
+
 def connected_loop(run: Connection) -> dict[str, Tensor]:
     net, optimizer = run.setup(*(lambda m: (m, torch.optim.SGD(m.parameters(), lr=0.1, momentum=0.9)))(Net()))
     loader = run.setup_dataloader(torch.utils.data.DataLoader([samples(i) for i in range(BATCHES)], batch_size=None))

@@ -372,6 +372,28 @@ def test_an_attached_optimizer_steps_like_that_by_its_own_method_under_a_schedul
     assert same(both, explicit)
 
 
+@pytest.mark.parametrize("factor", [1.0, INF])
+@pytest.mark.parametrize("attached", [0, 1, 2])
+def test_a_second_step_with_the_same_gradients_does_not_divide_them_again(factor: float, attached: int) -> None:
+    model, precision = net(), ScaledPrecision()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.5)
+    for _ in range(attached):
+        precision.attach(optimizer)
+    precision.backward(loss_of(model, batch(0)) * factor)
+    for _ in range(2):
+        if attached:
+            optimizer.step()
+        else:
+            precision.optimizer_step(optimizer)
+
+    bare = net()
+    loss_of(bare, batch(0)).backward()
+    for _ in range(2 if factor == 1.0 else 0):
+        torch.optim.SGD(bare.parameters(), lr=0.5).step()
+    assert same(weights(model), weights(bare))
+    assert precision.scale == (2.0**16 if factor == 1.0 else 2.0**15)
+
+
 def test_a_connected_loop_steps_its_optimizer_as_in_any_precision() -> None:
     run = connect("cpu", precision=16)
     module = net()

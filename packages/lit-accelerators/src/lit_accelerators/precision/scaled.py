@@ -86,8 +86,8 @@ class ScaledPrecision(Precision):
         self._optimizers: WeakSet[Optimizer] = WeakSet()
         self._unscaled: WeakKeyDictionary[Optimizer, bool] = WeakKeyDictionary()
         """Optimizers whose gradients have their true size and wait for the step: whether one of them is not finite."""
-        self._stepped: WeakSet[Optimizer] = WeakSet()
-        """Optimizers that have stepped since the last backward pass."""
+        self._stepped: WeakKeyDictionary[Optimizer, bool] = WeakKeyDictionary()
+        """Optimizers that have stepped since the last backward pass: whether the step was left out."""
         self._stepping = False
 
     def __getstate__(self) -> dict[str, Any]:
@@ -174,7 +174,7 @@ class ScaledPrecision(Precision):
 
     def unscale(self, optimizer: Optimizer) -> None:
         """Divide the gradients of ``optimizer`` by the scale, once for each of its steps."""
-        if optimizer not in self._unscaled:
+        if optimizer not in self._unscaled and optimizer not in self._stepped:
             self._unscaled[optimizer] = _unscale(optimizer, self.scale)
 
     def optimizer_step(self, optimizer: Optimizer, closure: Callable[[], Any] | None = None) -> Any:
@@ -213,11 +213,13 @@ class ScaledPrecision(Precision):
         if optimizer not in self._optimizers:
             self.check_optimizer(optimizer)
             self._optimizers.add(optimizer)
+        if optimizer in self._stepped:  # a second step with the same gradients, which have their true size already
+            return self._stepped[optimizer]
         if not any(parameter.grad is not None for parameter in _parameters(optimizer)):
             return False
         self.unscale(optimizer)
         overflowed = self._unscaled.pop(optimizer)
-        self._stepped.add(optimizer)
+        self._stepped[optimizer] = overflowed
         self._adapt(overflowed)
         return overflowed
 
