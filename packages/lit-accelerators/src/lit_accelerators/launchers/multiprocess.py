@@ -11,7 +11,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from multiprocessing import connection, get_context, parent_process
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -24,6 +24,7 @@ from lit_accelerators.environments.base import ClusterEnvironment
 from lit_accelerators.environments.local import rank_variables
 from lit_accelerators.launchers._failures import Failure, first_failure, write_failure
 from lit_accelerators.launchers._processes import end_all, exit_with
+from lit_accelerators.launchers._stacks import answer_with_stack, ask_for_stacks, is_timeout
 from lit_accelerators.launchers._threads import VARIABLE, threads_per_process
 from lit_accelerators.launchers.base import Launcher
 
@@ -149,6 +150,9 @@ def _first_failure(run_dir: Path, processes: dict[int, BaseProcess]) -> Failure:
             time.sleep(0.02)
         failure = first_failure(run_dir, _unfinished(run_dir, processes))
     assert failure is not None
+    if is_timeout(failure.text):
+        alive = {rank: process.pid or 0 for rank, process in processes.items() if process.is_alive()}
+        failure = replace(failure, text=failure.text + ask_for_stacks(run_dir, alive))
     return failure
 
 
@@ -185,6 +189,7 @@ def _run_rank(start: _Start, call: tuple[Any, Any, Any] | None) -> None:
     if start.import_path is not None:
         sys.path[:] = start.import_path  # a fork server keeps the path of its own start
     _share_cores(start)
+    answer_with_stack(start.run_dir, start.rank)
     try:
         if call is None:
             call = pickle.loads((start.run_dir / "call").read_bytes())

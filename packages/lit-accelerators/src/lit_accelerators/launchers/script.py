@@ -15,8 +15,9 @@ from typing import Any
 
 from lit_accelerators.environments.base import ClusterEnvironment
 from lit_accelerators.environments.local import RUN_DIR_VARIABLE, rank_variables
-from lit_accelerators.launchers._failures import Failure, first_failure, moment_of, write_failure
+from lit_accelerators.launchers._failures import Failure, RankFailedError, first_failure, moment_of, write_failure
 from lit_accelerators.launchers._processes import end_all, exit_with
+from lit_accelerators.launchers._stacks import answer_with_stack, ask_for_stacks, is_timeout, own_stack
 from lit_accelerators.launchers._threads import share_threads
 from lit_accelerators.launchers.base import Launcher
 
@@ -108,12 +109,19 @@ class _Others:
         except BaseException as error:
             failure = self._failure_before(moment_of(error), may_be_consequence=isinstance(error, RuntimeError))
             over.set()
+            stacks = self._stacks() if failure is None and is_timeout(str(error)) else ""
             self.end()
+            if stacks:
+                raise error from RankFailedError(f"Rank 0 waited in vain.{stacks}")
             if failure is None:
                 raise
             raise failure.to_exception(environment.world_size)  # noqa: B904 - has a cause: the first failure
         finally:
             over.set()
+
+    def _stacks(self) -> str:
+        alive = {rank: process.pid for rank, process in self._processes.items() if process.poll() is None}
+        return ask_for_stacks(self._run_dir, alive)
 
     def end(self) -> None:
         self._ended = True
@@ -155,8 +163,10 @@ class _Others:
             if over.wait(_FORCED_END_S):
                 return
             sys.stdout.flush()
+            here = f" It is here:\n{own_stack()}" if is_timeout(failure.text) else "\n"
             sys.stderr.write(
-                f"{failure.explain(environment.world_size)}\nThis process waits for it in vain and ends.\n"
+                f"{failure.explain(environment.world_size)}\nThis process, rank 0 of its node, has not noticed and "
+                f"ends.{here}"
             )
             sys.stderr.flush()
             self.end()
@@ -170,6 +180,8 @@ def _run_as_other(environment: ClusterEnvironment, call: Callable[[], Any]) -> A
     global _launches  # noqa: PLW0603 - counts with the process that started this one
     _end_with_launcher(int(os.environ[_PARENT_VARIABLE]))
     run_dir = Path(os.environ[RUN_DIR_VARIABLE])
+    if _launches == 0:
+        answer_with_stack(run_dir, environment.global_rank)
     _launches += 1
     try:
         result = call()

@@ -32,13 +32,17 @@ def make_comm_hook(hook: str | Callable[..., Any] | None, state: Any) -> CommHoo
 
 
 # The hooks of torch that do this refuse bfloat16 on the CPU.
-def _average_in_format(dtype: torch.dtype, bucket: dist.GradBucket) -> torch.futures.Future[Tensor]:
-    whole = bucket.buffer()
+def _average_in_format(
+    dtype: torch.dtype,
+    bucket: dist.GradBucket,  # type: ignore[name-defined] - torch exports it without saying so
+) -> torch.futures.Future[Tensor]:
+    whole: Tensor = bucket.buffer()
     small = whole.to(dtype).div_(dist.get_world_size())
     work = dist.all_reduce(small, async_op=True)
 
     def expand(future: torch.futures.Future[list[Tensor]]) -> Tensor:
-        return whole.copy_(future.value()[0])
+        whole.copy_(future.value()[0])
+        return whole
 
     pending: torch.futures.Future[list[Tensor]] = work.get_future()
     return pending.then(expand)

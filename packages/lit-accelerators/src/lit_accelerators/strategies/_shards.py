@@ -33,7 +33,7 @@ class ShardedModule:
             fully_shard(unit, reshard_after_forward=not keep_gathered, **options)
         self._root: Any = _Root(module)  # fully_shard gives it methods
         fully_shard(self._root, **options)
-        self._units: list[Any] = [m for m in self._root.modules() if isinstance(m, FSDPModule) and m is not self._root]
+        self._units = [m for m in module.modules() if isinstance(m, FSDPModule)]
         self._sharded = dict(module.named_parameters())
         self._gathered_flags: list[bool] = []
         """Which parameters required gradients when the root was gathered."""

@@ -1,0 +1,123 @@
+"""One rank fails in some way while the others wait for it: all end soon, and the guilty one is shown once."""
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+SCRIPT = """
+import os, signal, sys, time
+from datetime import timedelta
+import torch
+from lit_accelerators import DDPStrategy
+
+def guilty_of_raising():
+    raise ValueError("the culprit")
+
+def guilty_of_stalling():
+    time.sleep(300)
+
+def main(strategy, how, guilty):
+    strategy.setup_environment()
+    try:
+        os.write(1, f"pid {os.getpid()}\\n".encode())
+        strategy.collectives.barrier()
+        if strategy.global_rank == guilty:
+            if how == "raise":
+                guilty_of_raising()
+            if how == "exit":
+                sys.exit(3)
+            if how == "leave":
+                os._exit(0)
+            if how == "kill":
+                os.kill(os.getpid(), signal.SIGKILL)
+            guilty_of_stalling()
+        strategy.collectives.all_reduce(torch.zeros(1))
+        strategy.collectives.all_reduce(torch.zeros(1))
+    finally:
+        strategy.teardown()
+
+if __name__ == "__main__":
+    start, how, guilty = sys.argv[1:]
+    if start == "torchrun":
+        from lit_accelerators import TorchElasticEnvironment
+        strategy = DDPStrategy(indices=[0, 1], environment=TorchElasticEnvironment(), timeout=timedelta(seconds=3))
+    else:
+        strategy = DDPStrategy(indices=[0, 1], start=start, timeout=timedelta(seconds=3))
+    strategy.launcher.launch(main, strategy, how, int(guilty))
+    print("never here")
+"""
+SHOWN = {
+    "raise": 'raise ValueError("the culprit")',
+    "exit": "SystemExit: 3",
+    "leave": "exited with code 0 before its work was done",
+    "kill": "SIGKILL",
+    "stall": "in guilty_of_stalling",
+}
+
+
+def run(tmp_path: Path, start: str, how: str, guilty: int) -> tuple["subprocess.CompletedProcess[str]", float]:
+    (tmp_path / "train.py").write_text(SCRIPT)
+    before = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"] if start == "torchrun" else []
+    environment = {k: v for k, v in os.environ.items() if not k.startswith(("LIT_", "TORCHELASTIC"))}
+    began = time.monotonic()
+    done = subprocess.run(
+        [sys.executable, *before, "train.py", start, how, str(guilty)],
+        cwd=tmp_path,
+        env={**environment, "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        timeout=90,
+        check=False,
+    )
+    return done, time.monotonic() - began
+
+
+def gone(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] in "ZX"
+    except (FileNotFoundError, ProcessLookupError):
+        return True
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc").exists(), reason="looks for processes in /proc")
+@pytest.mark.parametrize("guilty", [0, 1])
+@pytest.mark.parametrize("how", list(SHOWN))
+@pytest.mark.parametrize("start", ["fork", "script"])
+def test_all_end_within_thirty_seconds_and_the_guilty_rank_is_shown_once(
+    tmp_path: Path, start: str, how: str, guilty: int
+) -> None:
+    done, seconds = run(tmp_path, start, how, guilty)
+
+    assert seconds < 30
+    assert done.returncode != 0
+    assert "never here" not in done.stdout
+    pids = [int(line.split()[1]) for line in done.stdout.splitlines() if line.startswith("pid")]
+    assert len(pids) == 2
+    assert all(gone(pid) for pid in pids)
+    if start == "script" and guilty == 0 and how in ("exit", "leave", "kill"):
+        return  # it is the process that was started: its end is seen by who started it
+    assert done.stderr.count(SHOWN[how]) == 1, done.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("start", "how"),
+    [("spawn", "raise"), ("spawn", "stall"), ("torchrun", "raise"), ("torchrun", "kill"), ("torchrun", "stall")],
+)
+def test_processes_from_elsewhere_end_too(tmp_path: Path, start: str, how: str) -> None:
+    done, seconds = run(tmp_path, start, how, 1)
+
+    assert seconds < 45, "starting takes some seconds, ending at most thirty"
+    assert done.returncode != 0
+    assert "never here" not in done.stdout
+    if start == "spawn":
+        assert done.stderr.count(SHOWN[how]) == 1, done.stderr
+    elif how != "stall":  # torchrun ends it, and shows who waited for it
+        assert SHOWN[how] in done.stderr
+    else:
+        assert "imed out" in done.stderr
