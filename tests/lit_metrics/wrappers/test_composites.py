@@ -104,7 +104,7 @@ def test_saved_copied_and_pickled_metrics_go_on_where_the_first_one_was(case: st
     assert plain(metric.compute()) == flat(fed(make, first).compute())
 
 
-@pytest.mark.parametrize("case", set(CASES) - {"around a ring"})
+@pytest.mark.parametrize("case", sorted(set(CASES) - {"around a ring"}))
 def test_merging_is_seeing_both(case: str) -> None:
     make, first, second = CASES[case]
     metric = fed(make, first)
