@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from lit_accelerators import Strategy, isolate_rng, set_rng_state
 from lit_core.config import TrainerConfig
-from lit_core.data.combined import PreparedCombined
+from lit_core.data.combined import TrainingLoader
 from lit_core.data.loaders import PreparedLoader
 from lit_core.datamodule import LightningDataModule
 from lit_core.hooks import HookTable
@@ -113,7 +113,7 @@ class Run:
     report: Report
     stop: StopSignal
     transfer: Callable[[Any, int], Any] | None = None
-    train_loader: PreparedLoader | PreparedCombined | None = None
+    train_loader: TrainingLoader | None = None
     val_loaders: list[PreparedLoader] = field(default_factory=list)
     """Of validation inside training."""
 
@@ -155,7 +155,7 @@ class Run:
         self.agree_at = 0 if self.timed or self.strategy.world_size > 1 else math.inf
         self._agree_every, self._agreed = 1, (0, 0.0)
 
-    def take_data(self, train: PreparedLoader | PreparedCombined | None, evaluated: list[PreparedLoader]) -> None:
+    def take_data(self, train: TrainingLoader | None, evaluated: list[PreparedLoader]) -> None:
         """Work on these loaders."""
         self.train_loader, self.evaluated = train, evaluated
         self.val_loaders = evaluated if self.stage == "fit" else []

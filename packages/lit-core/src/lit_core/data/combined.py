@@ -4,7 +4,7 @@ import math
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
-from typing import Any, Literal, Protocol, get_args
+from typing import Any, Literal, Protocol, TypeAlias, get_args
 
 from torch import Tensor
 from torch.utils.data import DataLoader
@@ -272,6 +272,10 @@ def combined_loader(source: Any) -> CombinedLoader | None:
     if isinstance(source, Mapping) or _holds_loaders(source):
         return CombinedLoader(source)
     return None
+
+
+TrainingLoader: TypeAlias = PreparedLoader | PreparedCombined
+"""What the training loop reads its batches from."""
 
 
 def prepare_combined(

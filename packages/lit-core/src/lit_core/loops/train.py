@@ -5,8 +5,7 @@ from typing import Any
 import torch
 
 from lit_accelerators import mix_seed
-from lit_core.data.combined import PreparedCombined
-from lit_core.data.loaders import PreparedLoader
+from lit_core.data.combined import TrainingLoader
 from lit_core.data.tree import detached
 from lit_core.loops import evaluate
 from lit_core.loops.automatic import make_optimization
@@ -107,7 +106,7 @@ def _epoch(run: Run, optimize: Optimization) -> None:
     _end_epoch(run, whole)
 
 
-def _batch(run: Run, loader: PreparedLoader | PreparedCombined, optimize: Optimization, batch: Any, batch_idx: int) -> bool:
+def _batch(run: Run, loader: TrainingLoader, optimize: Optimization, batch: Any, batch_idx: int) -> bool:
     """One batch; True if ``on_train_batch_start`` asked to skip the rest of the epoch."""
     progress, hooks = run.progress, run.hooks
     if run.transfer is not None:
