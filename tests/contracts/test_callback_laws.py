@@ -4,6 +4,7 @@ import copy
 import io
 import pickle
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ from lit_core.callbacks import (
     NaNGuard,
     OnExceptionCheckpoint,
     PredictionFileWriter,
+    RichModelSummary,
     SpikeDetection,
     StochasticWeightAveraging,
     ThroughputMonitor,
@@ -75,6 +77,9 @@ TABLE: dict[str, Callable[[], Callback]] = {
     "weight averaging": WeightAveraging,
     "progress bar": lambda: ProgressBar(refresh_s=0.0, line_s=0.0, stream=io.StringIO()),
 }
+
+if find_spec("rich"):
+    TABLE["summary, drawn by rich"] = RichModelSummary
 
 STEERS = (BackboneFinetuning, EMAWeightAveraging, ModelPruning, StochasticWeightAveraging, WeightAveraging)
 """Those that change the weights because they are asked to."""
