@@ -42,6 +42,7 @@ def test_counts_are_those_of_the_parameters_each_once() -> None:
     assert [(layer.name, layer.trainable, layer.frozen) for layer in summary.layers] == [
         ("body", 24, 0),
         ("head", 0, 10),
+        ("again", 16, 0),
         ("(its own)", 1, 0),
     ]
 
@@ -50,7 +51,7 @@ def test_counts_are_those_of_the_parameters_each_once() -> None:
     ("depth", "names"),
     [
         (0, []),
-        (1, ["body", "head", "(its own)"]),
+        (1, ["body", "head", "again", "(its own)"]),
         (2, ["body", "body.0", "body.1", "body.2", "head", "(its own)"]),
         (-1, ["body", "body.0", "body.1", "body.2", "head", "(its own)"]),
     ],

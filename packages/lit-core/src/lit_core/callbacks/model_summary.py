@@ -106,11 +106,7 @@ def summarize(module: nn.Module, max_depth: int = 1) -> Summary:
     """
     if max_depth < -1:
         raise ValueError(f"max_depth is a number of levels, 0 for none or -1 for all; got {max_depth}.")
-    shown = [
-        (name, child)
-        for name, child in module.named_modules()
-        if name and (max_depth == -1 or name.count(".") < max_depth)
-    ]
+    shown = _shown(module, max_depth)
     sizes = _shapes(module, shown) if shown else {}
     layers = [
         Layer(
@@ -209,6 +205,15 @@ def _check_depth(max_depth: int) -> int:
     if max_depth < -1:
         raise ValueError(f"max_depth is a number of levels, 0 for none or -1 for all; got {max_depth}.")
     return max_depth
+
+
+def _shown(module: nn.Module, max_depth: int) -> list[tuple[str, nn.Module]]:
+    """Submodules of the upper levels, each once."""
+    found: dict[int, tuple[str, nn.Module]] = {}
+    for name, child in module.named_modules(remove_duplicate=False):
+        if name and (max_depth == -1 or name.count(".") < max_depth):
+            found.setdefault(id(child), (name, child))
+    return list(found.values())
 
 
 def _counts(parameters: Iterable[nn.Parameter]) -> tuple[int, int]:
