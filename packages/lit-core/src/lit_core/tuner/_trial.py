@@ -63,11 +63,20 @@ def run_trial(
     Raises:
         KeyboardInterrupt: if the trial was interrupted.
     """
-    trial = Trainer(**{**_settings(trainer), **_known(_OFF), **settings, "callbacks": [watch]})
+    trial = Trainer(**{**_settings(trainer), **_known(_OFF), **settings, "callbacks": [watch, _NoStandstill()]})
     with isolate_rng(), _same_generators(loaders):
         trial.fit(module, loaders, datamodule=datamodule)
     if trial.stop_reason == INTERRUPT:
         raise KeyboardInterrupt
+
+
+class _NoStandstill(Callback):
+    """Ends a training that makes no updates: it counts them, and would go on for ever."""
+
+    def on_train_epoch_end(self, trainer: Trainer, module: LightningModule) -> None:
+        """Look at the first epoch."""
+        if trainer.global_step == 0:
+            trainer.stop("an epoch passed without an update")
 
 
 def copy_of(module: LightningModule) -> LightningModule:
