@@ -1,12 +1,16 @@
 """Resuming from any safe point equals not having stopped, bit for bit."""
 
+import sys
+import types
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pytest
 import torch
 
+from lit_checkpoint import CheckpointIO
 from lit_core import Callback, EarlyStopping, LightningModule, ModelCheckpoint
 from tests.lit_core.resumable import MODULES, Automatic, SaveAll, comparable, final_state, noisy_loader
 from tests.lit_core.tiny import Regression, Rows, loader, same, trainer, weights
@@ -254,3 +258,98 @@ def test_a_metric_object_goes_on_inside_an_epoch(tmp_path) -> None:
     rest = trainer(max_epochs=1)
     rest.fit(Measured(), loader(), ckpt_path=tmp_path / "inside.ckpt")
     assert rest.callback_metrics["measured"] == whole.callback_metrics["measured"]
+
+
+class Named:
+    """Stands for a class of PyTorch Lightning in a pickle."""
+
+
+def lightning_file(path: Path, module: torch.nn.Module, **more: Any) -> Path:
+    """As PyTorch Lightning before 1.5 wrote it: its classes are keys."""
+    Named.__module__, Named.__qualname__ = "pytorch_lightning.callbacks.early_stopping", "EarlyStopping"
+    try:
+        package, names = types.ModuleType("pytorch_lightning"), "pytorch_lightning.callbacks.early_stopping"
+        inner = types.ModuleType(names)
+        inner.EarlyStopping = Named  # type: ignore[attr-defined]
+        modules = {"pytorch_lightning": package, "pytorch_lightning.callbacks": package, names: inner}
+        with mock.patch.dict(sys.modules, modules):
+            state = {"state_dict": module.state_dict(), "epoch": 3, "global_step": 12, "callbacks": {Named: {}}}
+            torch.save({**state, "pytorch-lightning_version": "1.0.8", "optimizer_states": [{}], **more}, path)
+    finally:
+        Named.__module__, Named.__qualname__ = __name__, "Named"
+    return path
+
+
+def test_weights_of_a_file_of_lightning_load_for_a_module_and_for_a_test(tmp_path: Path) -> None:
+    module = Regression()
+    path = lightning_file(tmp_path / "theirs.ckpt", module, hyper_parameters={"lr": 0.5})
+
+    loaded = Regression.load_from_checkpoint(path)
+    assert same(weights(loaded), weights(module))
+    assert loaded.lr == 0.5
+
+    torch.manual_seed(99)
+    twin = Regression()
+    found = trainer().test(twin, loader(), ckpt_path=path, verbose=False)
+    assert found == trainer().test(module, loader(), verbose=False)
+    assert same(weights(twin), weights(module))
+
+
+def test_hyperparameters_that_lightning_kept_as_one_argument_come_back_as_one(tmp_path: Path) -> None:
+    class One(Regression):
+        def __init__(self, hparams: dict[str, Any]) -> None:
+            super().__init__(lr=hparams["lr"])
+
+    stored = {"hyper_parameters": {"lr": 0.25}, "hparams_name": "hparams"}
+    path = lightning_file(tmp_path / "theirs.ckpt", Regression(), **stored)
+
+    assert One.load_from_checkpoint(path).lr == 0.25
+
+
+def test_a_run_does_not_go_on_from_a_file_of_lightning_and_says_what_it_lacks(tmp_path: Path) -> None:
+    path = lightning_file(tmp_path / "theirs.ckpt", Regression())
+
+    with pytest.raises(
+        ValueError, match=r"PyTorch Lightning 1\.0\.8.*position in the data.*random.*load_from_checkpoint"
+    ):
+        trainer().fit(Regression(), loader(), ckpt_path=path)
+
+
+class Halves(CheckpointIO):
+    """A format of a user's own: weights and the rest in two files."""
+
+    def save(self, state: dict[str, Any], path: Any) -> None:
+        Path(path).mkdir(parents=True)
+        rest = {key: value for key, value in state.items() if key != "state_dict"}
+        torch.save(rest, Path(path, "rest"))
+        torch.save(state["state_dict"], Path(path, "weights"))
+
+    def load(self, path: Any, *, map_location: Any = "cpu", weights_only: bool = True) -> dict[str, Any]:
+        halves = [torch.load(Path(path, name), weights_only=weights_only) for name in ("rest", "weights")]
+        return {**halves[0], "state_dict": halves[1]}
+
+    def verify(self, path: Any) -> None: ...
+
+    def remove(self, path: Any) -> None:
+        for name in ("rest", "weights"):
+            Path(path, name).unlink()
+        Path(path).rmdir()
+
+
+def test_a_format_of_the_users_own_is_written_resumed_and_tested_from(tmp_path: Path) -> None:
+    def fit(folder: str, epochs: int, ckpt: Any = None) -> Any:
+        torch.manual_seed(0)
+        module, saver = Regression(dropout=0.2), ModelCheckpoint(tmp_path / folder, save_top_k=-1)
+        run = trainer(max_epochs=epochs, enable_checkpointing=True, callbacks=[saver], plugins=Halves())
+        run.fit(module, loader(), ckpt_path=ckpt)
+        return run, module, saver
+
+    _, whole, _ = fit("whole", 3)
+    _, _, first = fit("first", 1)
+    assert {path.name for path in Path(first.last_model_path).iterdir()} == {"rest", "weights"}
+    run, resumed, saver = fit("second", 3, first.last_model_path)
+    assert same(weights(resumed), weights(whole))
+    assert run.test(Regression(), loader(), ckpt_path="last", verbose=False) == run.test(
+        resumed, loader(), verbose=False
+    )
+    assert Path(saver.last_model_path).is_dir()

@@ -1,6 +1,7 @@
 """What a checkpoint of a run holds, and how a run goes on from one."""
 
 import inspect
+import pickle
 import warnings
 from collections.abc import Iterable, Sequence
 from os import PathLike
@@ -9,7 +10,7 @@ from typing import Any, TypeVar
 from torch import nn
 
 from lit_accelerators import rng_state
-from lit_checkpoint import CheckpointIO, load
+from lit_checkpoint import CheckpointIO, FileCheckpointIO, load, load_lightning
 from lit_core.__about__ import __version__
 from lit_core.callbacks.base import Callback
 from lit_core.hooks import overrides
@@ -34,6 +35,7 @@ def dump(run: Run, callbacks: Sequence[Callback], *, seed: int, weights_only: bo
     ``datamodule``, and ``ranks``: what each process has for itself.
     """
     strategy, module, progress = run.strategy, run.module, run.progress
+    run.report.flush()  # rows up to here are not written again by a run that goes on from here
     checkpoint: dict[str, Any] = {
         "format": FORMAT,
         "lit-core_version": __version__,
@@ -89,6 +91,38 @@ def write(run: Run, checkpoint: dict[str, Any], path: str | PathLike[str], io: C
     in_process_zero(run.strategy, lambda: io.save(checkpoint, path))
 
 
+_LIGHTNING = "pytorch-lightning_version"
+
+
+def read(
+    path: str | PathLike[str],
+    io: CheckpointIO | None = None,
+    *,
+    map_location: Any = "cpu",
+    weights_only: bool = True,
+) -> dict[str, Any]:
+    """A checkpoint: one file, a folder of parts, a format of the user's own, or a file of PyTorch Lightning.
+
+    Args:
+        path: where it is.
+        io: the format; by default, and for files, what lies there decides.
+        map_location: where tensors are put.
+        weights_only: refuse what would run code; classes of PyTorch Lightning itself become their names.
+    """
+    if io is not None and not isinstance(io, FileCheckpointIO):
+        return io.load(path, map_location=map_location, weights_only=weights_only)
+    try:
+        return load(path, map_location=map_location, weights_only=weights_only)
+    except pickle.UnpicklingError:
+        try:
+            found = load_lightning(path, map_location)
+        except pickle.UnpicklingError:
+            found = {}
+        if _LIGHTNING not in found:
+            raise
+        return found
+
+
 def load_weights(module: nn.Module, checkpoint: dict[str, Any], *, strict: bool) -> None:
     """Put the weights of a checkpoint into a module.
 
@@ -108,6 +142,13 @@ def check_format(checkpoint: dict[str, Any], path: str | PathLike[str]) -> None:
         ValueError: saying which, and what is still possible.
     """
     version = checkpoint.get("format")
+    if _LIGHTNING in checkpoint:
+        raise ValueError(
+            f"{path} was saved by PyTorch Lightning {checkpoint[_LIGHTNING]}. It lacks the position in the data, the "
+            "states of the random number generators and the sums of what was logged, and its counters mean something "
+            "else, so no run can go on from it exactly. Load its weights: MyModule.load_from_checkpoint(path), then "
+            "fit without ckpt_path. Its optimizer_states are in lit_checkpoint.load_lightning(path)."
+        )
     if version is None or "loops" not in checkpoint:
         raise ValueError(
             f"{path} holds weights but not the state of a run (it was saved with weights only, or by another program), "
@@ -197,9 +238,12 @@ def module_from_checkpoint(
     given: dict[str, Any],
 ) -> M:
     """Build ``cls`` from the hyperparameters of a checkpoint, then load its weights."""
-    checkpoint = load(path, map_location=map_location, weights_only=weights_only)
-    stored = {**checkpoint.get("hyper_parameters", {}), **given}
+    checkpoint = read(path, map_location=map_location, weights_only=weights_only)
+    stored, whole = dict(checkpoint.get("hyper_parameters", {})), checkpoint.get("hparams_name")
     parameters = inspect.signature(cls.__init__).parameters.values()
+    if _LIGHTNING in checkpoint and whole in {p.name for p in parameters} and whole not in stored:
+        stored = {whole: stored}  # save_hyperparameters(hparams): one argument holds them all
+    stored |= given
     if not any(p.kind is p.VAR_KEYWORD for p in parameters):
         names = {p.name for p in parameters}
         unknown = sorted(set(given) - names)

@@ -6,6 +6,7 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from lit_accelerators import Strategy
+from lit_checkpoint import CheckpointIO
 from lit_core.callbacks.base import Callback
 from lit_core.callbacks.early_stopping import EarlyStopping
 from lit_core.callbacks.model_checkpoint import ModelCheckpoint
@@ -26,6 +27,7 @@ class TrainerReadings:
     _config: TrainerConfig
     _root: str
     _strategy: Strategy
+    _io: CheckpointIO
     _loggers: list[Logger]
     _callbacks: list[Callback]
     _progress: Progress
@@ -39,6 +41,11 @@ class TrainerReadings:
     def strategy(self) -> Strategy:
         """How the run uses devices and processes."""
         return self._strategy
+
+    @property
+    def checkpoint_io(self) -> CheckpointIO:
+        """What reads and writes checkpoints; an object given as ``plugins=``, else single files."""
+        return self._io
 
     @property
     def progress(self) -> Progress:

@@ -388,7 +388,7 @@ class Trainer(TrainerReadings):
         """Set up, restore, run the loop of the stage, tear down."""
         module, strategy = run.module, run.strategy
         self._seed = self.broadcast(self._seed)
-        saved = None if path is None else self._io.load(path)
+        saved = None if path is None else checkpoints.read(path, self._io)
         if saved is not None and run.stage == "fit":
             checkpoints.check_format(saved, path or "")
             self._seed = saved["loops"]["order_seed"]

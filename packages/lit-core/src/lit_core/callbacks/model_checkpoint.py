@@ -6,7 +6,7 @@ from datetime import timedelta
 from os import PathLike
 from typing import TYPE_CHECKING, Any, Literal
 
-from lit_checkpoint import BackgroundSaver, CheckpointIO, CheckpointManager, Every
+from lit_checkpoint import BackgroundSaver, CheckpointManager, Every
 from lit_core.callbacks.base import Callback
 from lit_core.durations import seconds
 from lit_core.module import LightningModule
@@ -55,8 +55,6 @@ class ModelCheckpoint(Callback):
         prefix: older way to begin the file names.
         background: write in a thread while training goes on; only the copy of the state to the host is waited for. One
             save at a time. What goes wrong is raised at the next batch, and ``fit`` ends after the last save has.
-        io: format: a :class:`lit_checkpoint.CheckpointIO` that process 0 alone uses, or a registered name; one file of
-            ``torch.save`` by default. The Trainer reads and saves with it too.
 
     Example:
         >>> from lit_core.callbacks import ModelCheckpoint
@@ -91,7 +89,6 @@ class ModelCheckpoint(Callback):
         period: int | None = None,
         prefix: str = "",
         background: bool = False,
-        io: str | CheckpointIO | None = None,
     ) -> None:
         if filepath is not None:
             dirpath, filename = _split(filepath, dirpath, filename)
@@ -118,7 +115,6 @@ class ModelCheckpoint(Callback):
         self.save_on_exception = save_on_exception
         self.enable_version_counter = enable_version_counter
         self.background = background
-        self.io = io
         self.best_model_path = ""
         self.best_model_score: float | None = None
         self.last_model_path = ""
@@ -165,12 +161,12 @@ class ModelCheckpoint(Callback):
         if self.dirpath is None:
             self.dirpath = f"{(trainer.log_dir or trainer.default_root_dir).rstrip('/')}/checkpoints"
         if trainer.is_global_zero:
-            self._manager = self._make_manager(save_last=self.save_last)
+            self._manager = self._make_manager(trainer, save_last=self.save_last)
             self._saver = BackgroundSaver(self._manager.save) if self.background else None
         self._scored = self._elsewhere = None
         self._measured_at = self._due_at = self._saved_at = -1
 
-    def _make_manager(self, *, save_last: bool) -> CheckpointManager:
+    def _make_manager(self, trainer: "Trainer", *, save_last: bool) -> CheckpointManager:
         assert self.dirpath is not None
         return CheckpointManager(
             self.dirpath,
@@ -179,7 +175,7 @@ class ModelCheckpoint(Callback):
             mode=self.mode,
             save_top_k=self.save_top_k,
             save_last=save_last,
-            io=self.io,
+            io=trainer.checkpoint_io,
             auto_insert_metric_name=self.auto_insert_metric_name,
             enable_version_counter=self.enable_version_counter,
         )
@@ -308,7 +304,7 @@ class ModelCheckpoint(Callback):
         if not trainer.is_global_zero:
             return None
         self._finish()
-        self._manager = self._make_manager(save_last=True)
+        self._manager = self._make_manager(trainer, save_last=True)
         path = self._manager.save(state, step=trainer.global_step, epoch=trainer.current_epoch)
         return self._facts(path)
 

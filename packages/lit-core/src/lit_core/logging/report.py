@@ -89,6 +89,11 @@ class Report:
         for logger in self._loggers:
             logger.write(row)
 
+    def flush(self) -> None:
+        """Have the loggers put their rows where they survive the end of the program."""
+        for logger in self._loggers:
+            logger.flush()
+
     def version(self, key: str) -> int:
         """How often ``key`` got a new value; a decider that saw this number before has seen the value."""
         return self._versions.get(key, 0)
