@@ -46,7 +46,8 @@ class Averages:
 
     def set_updates(self, updates: int) -> None:
         """Say how many went into what was loaded."""
-        self._model.n_averaged.fill_(updates)
+        counter = self._model.n_averaged
+        counter.fill_(updates)
 
     def update(self, module: nn.Module) -> None:
         """Take the module's weights in."""

@@ -39,7 +39,7 @@ class BaseFinetuning(Callback):
         self._first_groups: list[int] = []
         self._added: list[list[list[str]]] = []
         self._frozen: list[str] = []
-        self._untracked: list[str] = []
+        self._still: list[str] = []
         self._restored: dict[str, Any] | None = None
 
     @abstractmethod
@@ -67,7 +67,8 @@ class BaseFinetuning(Callback):
 
         Args:
             modules: one or several.
-            train_bn: leave batch normalisation trainable; otherwise its running statistics stand still too.
+            train_bn: leave batch normalisation trainable; otherwise it normalises with its running statistics, which
+                stand still.
         """
         for leaf in _leaves(modules):
             if isinstance(leaf, _BatchNorm) and train_bn:
@@ -76,7 +77,7 @@ class BaseFinetuning(Callback):
             for parameter in leaf.parameters(recurse=False):
                 parameter.requires_grad_(False)
             if isinstance(leaf, _BatchNorm):
-                leaf.track_running_stats = False
+                leaf.eval()
 
     @staticmethod
     def make_trainable(modules: Modules) -> None:
@@ -84,8 +85,8 @@ class BaseFinetuning(Callback):
         for leaf in _leaves(modules):
             for parameter in leaf.parameters(recurse=False):
                 parameter.requires_grad_(True)
-            if isinstance(leaf, _BatchNorm) and leaf.running_mean is not None:
-                leaf.track_running_stats = True
+            if isinstance(leaf, _BatchNorm):
+                leaf.train()
 
     @staticmethod
     def filter_params(modules: Modules, train_bn: bool = True, requires_grad: bool = True) -> Iterator[nn.Parameter]:
@@ -126,6 +127,7 @@ class BaseFinetuning(Callback):
         if stage == "fit":
             self._restored = None
             self.freeze_before_training(module)
+            self._still = _still(module)
 
     def on_load_checkpoint(self, trainer: "Trainer", module: LightningModule, checkpoint: dict[str, Any]) -> None:
         """The parameter groups must be there before the states of the optimizers are restored."""
@@ -141,15 +143,15 @@ class BaseFinetuning(Callback):
             for names in groups:
                 optimizer.add_param_group({"params": [named[name] for name in names]})
             _extend_schedulers(trainer, optimizer)
-        frozen, untracked = set(self._restored["frozen"]), set(self._restored["untracked"])
+        frozen = set(self._restored["frozen"])
         for name, parameter in named.items():
             parameter.requires_grad_(name not in frozen)
-        for name, leaf in module.named_modules():
-            if isinstance(leaf, _BatchNorm) and leaf.running_mean is not None:
-                leaf.track_running_stats = name not in untracked
+        self._still = list(self._restored["still"])
 
     def on_train_epoch_start(self, trainer: "Trainer", module: LightningModule) -> None:
         """Unfreeze what is due, unless this epoch began before the run was resumed in it."""
+        for name in self._still:
+            module.get_submodule(name).eval()
         if trainer.progress.batch == 0:
             for optimizer in trainer.optimizers:
                 self.finetune_function(module, trainer.current_epoch, optimizer)
@@ -160,25 +162,21 @@ class BaseFinetuning(Callback):
             for optimizer, first in zip(trainer.optimizers, self._first_groups, strict=True)
         ]
         self._frozen = [name for name, parameter in module.named_parameters() if not parameter.requires_grad]
-        self._untracked = [
-            name
-            for name, leaf in module.named_modules()
-            if isinstance(leaf, _BatchNorm) and leaf.running_mean is not None and not leaf.track_running_stats
-        ]
+        self._still = _still(module)
 
     def state_dict(self) -> dict[str, Any]:
         """Names of what was added and of what is frozen."""
         return {
             "added": [[list(names) for names in groups] for groups in self._added],
             "frozen": list(self._frozen),
-            "untracked": list(self._untracked),
+            "still": list(self._still),
             **self._own_state(),
         }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Go on with the same."""
         self._added = [[list(names) for names in groups] for groups in state_dict["added"]]
-        self._frozen, self._untracked = list(state_dict["frozen"]), list(state_dict["untracked"])
+        self._frozen, self._still = list(state_dict["frozen"]), list(state_dict["still"])
         self._load_own_state(state_dict)
 
 
@@ -276,6 +274,11 @@ class BackboneFinetuning(BaseFinetuning):
 
     def _load_own_state(self, state: dict[str, Any]) -> None:
         self.previous_backbone_lr = state["previous_backbone_lr"]
+
+
+def _still(module: nn.Module) -> list[str]:
+    """Batch normalisation in evaluation mode while the rest trains."""
+    return [name for name, leaf in module.named_modules() if isinstance(leaf, _BatchNorm) and not leaf.training]
 
 
 def _refuse_shared(backbone: nn.Module, optimizer: Optimizer) -> None:

@@ -160,7 +160,7 @@ class ModelSummary(Callback):
 
 
 class RichModelSummary(Callback):
-    """As :class:`ModelSummary`, drawn by ``rich`` (``pip install 'lit-core[rich]'``).
+    """As :class:`ModelSummary`, drawn by ``rich`` (the extra ``lit-core[rich]``).
 
     Args:
         max_depth: levels of submodules that have a row; 0 for the totals alone, -1 for all.
@@ -176,7 +176,7 @@ class RichModelSummary(Callback):
             import rich  # noqa: F401
         except ModuleNotFoundError as error:
             raise ModuleNotFoundError(
-                "RichModelSummary needs rich: pip install 'lit-core[rich]', or use ModelSummary."
+                "RichModelSummary needs 'rich': install the extra lit-core[rich], or use ModelSummary."
             ) from error
         self.max_depth = _check_depth(max_depth)
         self.theme_kwargs = theme_kwargs

@@ -275,12 +275,12 @@ def make_permanent(module: nn.Module, name: str) -> None:
         (['weight', 'bias'], 2)
     """
     prune.remove(module, name)
-    parameters = dict(module.named_parameters(recurse=False))
-    others = [other for other in parameters if other != name]
+    names = [other for other, _ in module.named_parameters(recurse=False)]
     if name == "weight":
-        for other in others:  # pruning put the parameter behind the others
-            delattr(module, other)
-            module.register_parameter(other, parameters[other])
+        for other in names:  # pruning put the weight behind the others: pass them through pruning too
+            if other != name and not other.endswith("_orig"):
+                prune.identity(module, other)
+                prune.remove(module, other)
 
 
 def _values(target: _Target) -> Tensor:

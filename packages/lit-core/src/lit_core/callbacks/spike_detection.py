@@ -124,9 +124,10 @@ class SpikeDetection(Callback):
             "global_step": trainer.global_step,
         }
         self.spikes.append({**where, "loss": value, "mean": mean})
-        if self.exclude_batches_path is not None and trainer.is_global_zero:
-            self.exclude_batches_path.parent.mkdir(parents=True, exist_ok=True)
-            self.exclude_batches_path.write_text(json.dumps(self.spikes, indent=1) + "\n")
+        path = self.exclude_batches_path
+        if path is not None and trainer.is_global_zero:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(json.dumps(self.spikes, indent=1) + "\n")
         message = (
             f"SpikeDetection: loss {value:.6g} in batch {where['batch_idx']} of epoch {where['epoch']}, after a mean "
             f"of {mean:.6g}; its update was dropped"

@@ -17,8 +17,8 @@ TimedStage = Literal["train", "validate", "test", "predict", "sanity_check"]
 class _Watch:
     """A stopwatch: time of earlier runs, and of this one so far."""
 
-    def __init__(self) -> None:
-        self.offset = 0.0
+    def __init__(self, offset: float = 0.0) -> None:
+        self.offset = offset
         self.began: float | None = None
         self.ended: float | None = None
 
@@ -154,6 +154,4 @@ class Timer(Callback):
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Go on counting from there."""
-        self._watches = {}
-        for stage, elapsed in state_dict["time_elapsed"].items():
-            self._watch(stage).offset = elapsed
+        self._watches = {stage: _Watch(elapsed) for stage, elapsed in state_dict["time_elapsed"].items()}
