@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from lit_accelerators import TruePrecision, make_strategy
+from lit_accelerators import TruePrecision, connect, make_strategy
 
 CPU = torch.device("cpu")
 DTYPES = {"64-true": torch.float64, "16-true": torch.float16, "bf16-true": torch.bfloat16}
@@ -107,6 +107,20 @@ def test_a_checkpointed_layer_makes_the_same_tensors_when_it_runs_again_in_the_b
 
     assert seen == [dtype, dtype]
     assert layer.weight.grad is not None
+
+
+def test_an_eps_that_is_zero_in_float16_is_refused_as_weights_would_not_stay_finite() -> None:
+    half = nn.Linear(2, 1).half()
+    optimizer = torch.optim.Adam(half.parameters())
+    half(torch.full((1, 2), 1e-3).half()).sum().mul(1e-3).backward()
+    optimizer.step()
+    assert not half.weight.isfinite().all()
+
+    with pytest.raises(ValueError, match=r"Adam with eps=1e-08: that is zero in float16.*eps=1e-4"):
+        connect("cpu", precision="16-true").setup(half, optimizer)
+    for precision, eps in (("16-true", 1e-4), ("bf16-true", 1e-8), ("64-true", 1e-8)):
+        module = nn.Linear(2, 1)
+        connect("cpu", precision=precision).setup(module, torch.optim.Adam(module.parameters(), eps=eps))
 
 
 def test_another_format_is_refused_with_the_word_to_write() -> None:

@@ -83,7 +83,8 @@ class ScaledPrecision(Precision):
 
     def _forget(self) -> None:
         self._modules: WeakSet[nn.Module] = WeakSet()
-        self._optimizers: WeakSet[Optimizer] = WeakSet()
+        self._unscalers: WeakKeyDictionary[Optimizer, _Unscaler] = WeakKeyDictionary()
+        self._factor: Tensor | None = None
         self._unscaled: WeakKeyDictionary[Optimizer, bool] = WeakKeyDictionary()
         """Optimizers whose gradients have their true size and wait for the step: whether one of them is not finite."""
         self._stepped: WeakKeyDictionary[Optimizer, bool] = WeakKeyDictionary()
@@ -91,8 +92,8 @@ class ScaledPrecision(Precision):
         self._stepping = False
 
     def __getstate__(self) -> dict[str, Any]:
-        # Pickled for processes to be started; weak references neither can nor should go there.
-        weak = {"_modules", "_optimizers", "_unscaled", "_stepped"}
+        # Pickled for processes to be started: what belongs to this one's objects neither can nor should go there.
+        weak = {"_modules", "_unscalers", "_factor", "_unscaled", "_stepped"}
         return {name: value for name, value in self.__dict__.items() if name not in weak}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -155,8 +156,9 @@ class ScaledPrecision(Precision):
         """
         self._stepped.clear()
         waiting = {optimizer: _copies(optimizer) for optimizer in list(self._unscaled) if not self._given_up(optimizer)}
-        scale = torch.full((), self.scale, dtype=torch.float32, device=loss.device)
-        backward_outside_autocast(loss * scale, *args, **kwargs)
+        if self._factor is None or self._factor.device != loss.device:
+            self._factor = torch.full((), self.scale, dtype=torch.float32, device=loss.device)
+        backward_outside_autocast(loss * self._factor, *args, **kwargs)
         for optimizer, before in waiting.items():
             if not _same(before, _copies(optimizer)):
                 raise RuntimeError(
@@ -175,7 +177,9 @@ class ScaledPrecision(Precision):
     def unscale(self, optimizer: Optimizer) -> None:
         """Divide the gradients of ``optimizer`` by the scale, once for each of its steps."""
         if optimizer not in self._unscaled and optimizer not in self._stepped:
-            self._unscaled[optimizer] = _unscale(optimizer, self.scale)
+            if optimizer not in self._unscalers:
+                self._unscalers[optimizer] = _Unscaler(optimizer)
+            self._unscaled[optimizer] = self._unscalers[optimizer].unscale(optimizer, self.scale)
 
     def optimizer_step(self, optimizer: Optimizer, closure: Callable[[], Any] | None = None) -> Any:
         """Step ``optimizer`` unless a gradient is infinite or NaN; the closure is called once, before.
@@ -187,6 +191,8 @@ class ScaledPrecision(Precision):
             ValueError: if the optimizer is refused by :meth:`check_optimizer`.
             RuntimeError: if gradients are infinite or NaN at the smallest scale too: the loss itself is.
         """
+        if optimizer not in self._unscalers:
+            self.check_optimizer(optimizer)
         result = _call(closure)
         overflowed = self._prepare(optimizer)
         if not overflowed:
@@ -210,9 +216,6 @@ class ScaledPrecision(Precision):
 
     def _prepare(self, optimizer: Optimizer) -> bool:
         """Make the gradients ready for the step; returns whether it must be left out."""
-        if optimizer not in self._optimizers:
-            self.check_optimizer(optimizer)
-            self._optimizers.add(optimizer)
         if optimizer in self._stepped:  # a second step with the same gradients, which have their true size already
             return self._stepped[optimizer]
         if not any(parameter.grad is not None for parameter in _parameters(optimizer)):
@@ -239,6 +242,7 @@ class ScaledPrecision(Precision):
             if self._good_steps == self._growth_interval:
                 self.scale, self._good_steps = min(before * self._growth_factor, _LARGEST), 0
         if self.scale != before:
+            self._factor = None
             factor = self.scale / before
             with torch.no_grad():
                 for grad in self._waiting():
@@ -249,7 +253,7 @@ class ScaledPrecision(Precision):
         seen = {id(p) for optimizer in (*self._unscaled, *self._stepped) for p in _parameters(optimizer)}
         visited: set[nn.Module] = set()
         modules = [sub for module in self._modules for _, sub in module.named_modules(memo=visited)]
-        for parameters in (*(m.parameters(recurse=False) for m in modules), *map(_parameters, self._optimizers)):
+        for parameters in (*(m.parameters(recurse=False) for m in modules), *map(_parameters, self._unscalers)):
             for parameter in parameters:
                 if id(parameter) not in seen and parameter.grad is not None:
                     seen.add(id(parameter))
@@ -268,7 +272,7 @@ class ScaledPrecision(Precision):
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Restore what :meth:`state_dict`, or a ``torch.amp.GradScaler``, gave; an empty state changes nothing."""
         if state:
-            self.scale = float(state["scale"])
+            self.scale, self._factor = float(state["scale"]), None
             self._growth_factor = state["growth_factor"]
             self._backoff_factor = state["backoff_factor"]
             self._growth_interval = state["growth_interval"]
@@ -286,18 +290,6 @@ def _parameters(optimizer: Optimizer) -> Iterator[Tensor]:
     return (parameter for group in optimizer.param_groups for parameter in group["params"])
 
 
-def _unscale(optimizer: Optimizer, scale: float) -> bool:
-    """Divide the gradients of ``optimizer`` by ``scale``; returns whether one of them is not finite."""
-    device = next(_parameters(optimizer)).device
-    # Its own bookkeeping is for one iteration of all optimizers together, so each time a new one, for the arithmetic
-    # alone: kinds of devices, DTensors, sparse gradients. It tells what it found by backing off.
-    scaler = torch.amp.GradScaler(device.type, init_scale=scale, growth_interval=_NEVER)
-    scaler.scale(torch.zeros((), device=device))
-    scaler.unscale_(optimizer)
-    scaler.update()
-    return scaler.get_scale() < 0.75 * scale
-
-
 def _copies(optimizer: Optimizer) -> list[Tensor | None]:
     return [None if parameter.grad is None else parameter.grad.clone() for parameter in _parameters(optimizer)]
 
@@ -307,3 +299,30 @@ def _same(before: list[Tensor | None], after: list[Tensor | None]) -> bool:
         one is other or (one is not None and other is not None and torch.equal(one.nan_to_num(), other.nan_to_num()))
         for one, other in zip(before, after, strict=True)
     )
+
+
+class _Unscaler:
+    """Divides the gradients of one optimizer by a scale.
+
+    The arithmetic, for all kinds of devices, DTensors and sparse gradients, is that of torch's scaler. Its bookkeeping
+    is for one iteration of all optimizers together, so each optimizer has one, which is told the scale; by backing off
+    it tells what it found.
+    """
+
+    def __init__(self, optimizer: Optimizer) -> None:
+        device = next(_parameters(optimizer)).device
+        self._scale = 1.0
+        self._scaler = torch.amp.GradScaler(device.type, init_scale=self._scale, growth_interval=_NEVER)
+        self._scaler.scale(torch.zeros((), device=device))
+
+    def unscale(self, optimizer: Optimizer, scale: float) -> bool:
+        """Returns whether a gradient is not finite."""
+        if scale != self._scale:
+            self._scaler.update(scale)
+            self._scale = scale
+        self._scaler.unscale_(optimizer)
+        self._scaler.update()
+        found = bool(self._scaler.get_scale() < 0.75 * scale)
+        if found:
+            self._scale = 0.0  # it has backed off: to be told again
+        return found

@@ -55,6 +55,16 @@ class TruePrecision(Precision):
         if self.dtype is torch.float64 and device.type == "mps":
             raise ValueError("precision='64-true', but mps has no float64. Write accelerator='cpu', or '32-true'.")
 
+    def check_optimizer(self, optimizer: torch.optim.Optimizer) -> None:
+        """Refuse an ``eps`` that is zero in float16: Adam and its kind would divide by zero."""
+        for group in optimizer.param_groups:
+            eps = group.get("eps")
+            if self.dtype is torch.float16 and isinstance(eps, float) and eps > 0 and not torch.tensor(eps).half():
+                raise ValueError(
+                    f"precision='16-true' and {type(optimizer).__name__} with eps={eps}: that is zero in float16, so "
+                    "weights would become infinite or NaN. Write eps=1e-4, or precision='16-mixed'."
+                )
+
     def building(self) -> AbstractContextManager[None]:
         """Inside, the default dtype is this one."""
         return _default_dtype(self.dtype)
