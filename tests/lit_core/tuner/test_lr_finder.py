@@ -32,9 +32,19 @@ def test_the_ends_may_be_left_out() -> None:
     rates = [1e-4, 1e-3, 1e-2, 1e-1, 1.0]
     found = LRFinder({"lr": rates, "loss": [9.0, 1.0, 0.9, 0.5, 0.4]}, "exponential")
 
-    assert found.suggestion(skip_begin=0) == 1e-4
-    assert found.suggestion(skip_begin=2, skip_end=0) == 1e-2
-    assert found.suggestion(skip_begin=4) is None
+    assert found.suggestion(skip_begin=0) == 1e-3
+    assert found.suggestion(skip_begin=2, skip_end=0) == 1e-1
+    assert found.suggestion(skip_begin=2) is None
+
+
+def test_the_noise_of_single_batches_is_not_taken_for_a_slope() -> None:
+    rates = [10 ** (-6 + i / 20) for i in range(120)]
+    losses = logistic(rates, -2.0)
+    losses[30] += 0.3  # steeper on its way down than the curve is anywhere
+
+    found = LRFinder({"lr": rates, "loss": losses}, "exponential").suggestion()
+
+    assert found == pytest.approx(1e-2, rel=0.5)
 
 
 def test_the_plot_shows_the_losses_and_the_suggestion() -> None:

@@ -82,7 +82,7 @@ def _place_of_node(error: BaseException) -> tuple[str, int] | None:
 def _is_users(file: str) -> bool:
     """Whether a file is neither torch's, nor this framework's, nor Python's own, nor made up on the way."""
     if file.startswith("<"):
-        return False
+        return file.startswith(("<stdin", "<console", "<ipython", "<doctest"))
     path = str(Path(file).resolve())
     installed = "site-packages" in path or "dist-packages" in path
     return not path.startswith((_TORCH, _OURS)) and (installed or not path.startswith(_STDLIB))

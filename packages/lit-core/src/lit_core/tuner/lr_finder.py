@@ -3,7 +3,6 @@
 import math
 from typing import Any, Literal
 
-import torch
 from torch import Tensor
 
 from lit_core.callbacks.base import Callback
@@ -25,7 +24,7 @@ class LRFinder:
         mode: ``"exponential"`` or ``"linear"``: how the rates are spaced.
 
     Example:
-        >>> found = LRFinder({"lr": [1e-4, 1e-3, 1e-2, 1e-1], "loss": [4.0, 3.9, 1.0, 0.9]}, mode="exponential")
+        >>> found = LRFinder({"lr": [1e-4, 1e-3, 1e-2, 1e-1], "loss": [4.0, 3.9, 1.0, 0.95]}, mode="exponential")
         >>> found.suggestion(skip_begin=0, skip_end=0)
         0.001
     """
@@ -37,7 +36,8 @@ class LRFinder:
     def suggestion(self, skip_begin: int = 10, skip_end: int = 1) -> float | None:
         """The learning rate at which the loss falls fastest; None if there are too few losses.
 
-        The slope is taken over the logarithm of the rate where rates were spaced exponentially.
+        The slope is that between losses a twentieth of the sweep to either side, over the logarithm of the rate where
+        rates were spaced exponentially.
 
         Args:
             skip_begin: losses left out at the begin, where the mean is of few batches.
@@ -45,12 +45,13 @@ class LRFinder:
         """
         end = len(self.results["loss"]) - skip_end
         rates, losses = self.results["lr"][skip_begin:end], self.results["loss"][skip_begin:end]
-        if len(losses) < 2:
+        if len(losses) < 3:
             return None
-        x = torch.tensor(rates, dtype=torch.float64)
-        x = x.log() if self.mode == "exponential" else x
-        (slope,) = torch.gradient(torch.tensor(losses, dtype=torch.float64), spacing=(x,))
-        return rates[int(slope.argmin())]
+        x = [math.log(rate) for rate in rates] if self.mode == "exponential" else rates
+        reach = max(1, len(losses) // 20)  # a slope between neighbours would be the noise of one batch
+        middle = range(reach, len(losses) - reach)
+        slope = {i: (losses[i + reach] - losses[i - reach]) / (x[i + reach] - x[i - reach]) for i in middle}
+        return rates[min(slope, key=slope.__getitem__)]
 
     def plot(self, suggest: bool = False, ax: Any = None) -> Any:
         """Draw loss over learning rate; returns the matplotlib figure.
