@@ -121,7 +121,30 @@ class Manual(Two):
             second.zero_grad()
 
 
-MODULES: dict[str, type[Base]] = {c.__name__: c for c in (Automatic, Two, Turns, Manual)}
+class ByName(Two):
+    """A loss for each optimizer, by its name; each has a pace of its own."""
+
+    def training_step(self, batch: Any, batch_idx: int) -> dict[str, Tensor]:  # type: ignore[override]
+        losses = {"net": self.loss(batch, 0), "other": self.loss(batch, 1)}
+        self.note(batch, batch_idx, losses["net"])
+        return losses
+
+    def configure_optimizers(self) -> Any:
+        net, other = super().configure_optimizers()
+        for config in (net, other):
+            del config["frequency"]
+        return [{**net, "name": "net", "accumulate_grad_batches": 2}, {**other, "name": "other"}]
+
+
+class Alone(Automatic):
+    """Has no parameters that get no gradients."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        del self.other
+
+
+MODULES: dict[str, type[Base]] = {c.__name__: c for c in (Automatic, Two, Turns, Manual, ByName, Alone)}
 
 
 class SaveAll(Callback):
