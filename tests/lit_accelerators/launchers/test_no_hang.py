@@ -23,8 +23,8 @@ def guilty_of_stalling():
 def main(strategy, how, guilty):
     strategy.setup_environment()
     try:
-        os.write(1, f"pid {os.getpid()}\\n".encode())
         strategy.collectives.barrier()
+        os.write(1, f"pid {os.getpid()} {time.time()}\\n".encode())
         if strategy.global_rank == guilty:
             if how == "raise":
                 guilty_of_raising()
@@ -44,9 +44,9 @@ if __name__ == "__main__":
     start, how, guilty = sys.argv[1:]
     if start == "torchrun":
         from lit_accelerators import TorchElasticEnvironment
-        strategy = DDPStrategy(indices=[0, 1], environment=TorchElasticEnvironment(), timeout=timedelta(seconds=3))
+        strategy = DDPStrategy(indices=[0, 1], environment=TorchElasticEnvironment(), timeout=timedelta(seconds=8))
     else:
-        strategy = DDPStrategy(indices=[0, 1], start=start, timeout=timedelta(seconds=3))
+        strategy = DDPStrategy(indices=[0, 1], start=start, timeout=timedelta(seconds=8))
     strategy.launcher.launch(main, strategy, how, int(guilty))
     print("never here")
 """
@@ -60,20 +60,21 @@ SHOWN = {
 
 
 def run(tmp_path: Path, start: str, how: str, guilty: int) -> tuple["subprocess.CompletedProcess[str]", float]:
+    """What came of it, and the seconds from when all processes had met to the end of the last one."""
     (tmp_path / "train.py").write_text(SCRIPT)
     before = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"] if start == "torchrun" else []
     environment = {k: v for k, v in os.environ.items() if not k.startswith(("LIT_", "TORCHELASTIC"))}
-    began = time.monotonic()
     done = subprocess.run(
         [sys.executable, *before, "train.py", start, how, str(guilty)],
         cwd=tmp_path,
         env={**environment, "OMP_NUM_THREADS": "1"},
         capture_output=True,
         text=True,
-        timeout=90,
+        timeout=200,
         check=False,
     )
-    return done, time.monotonic() - began
+    ended = time.time()
+    return done, ended - max(float(line.split()[2]) for line in done.stdout.splitlines() if line.startswith("pid"))
 
 
 def gone(pid: int) -> bool:
@@ -127,7 +128,7 @@ def test_all_end_within_thirty_seconds_and_the_guilty_rank_is_shown_once(
 def test_processes_from_elsewhere_end_too(tmp_path: Path, start: str, how: str) -> None:
     done, seconds = run(tmp_path, start, how, 1)
 
-    assert seconds < 45, "starting takes some seconds, ending at most thirty"
+    assert seconds < 30
     assert done.returncode != 0
     assert "never here" not in done.stdout
     if start == "spawn":

@@ -34,7 +34,7 @@ def make_comm_hook(hook: str | Callable[..., Any] | None, state: Any) -> CommHoo
 # The hooks of torch that do this refuse bfloat16 on the CPU.
 def _average_in_format(
     dtype: torch.dtype,
-    bucket: dist.GradBucket,  # type: ignore[name-defined] - torch exports it without saying so
+    bucket: dist.GradBucket,  # type: ignore[name-defined] # torch exports it without saying so
 ) -> torch.futures.Future[Tensor]:
     whole: Tensor = bucket.buffer()
     small = whole.to(dtype).div_(dist.get_world_size())
