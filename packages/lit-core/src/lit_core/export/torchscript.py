@@ -2,6 +2,7 @@
 
 import types
 import warnings
+from functools import update_wrapper
 from os import PathLike
 from typing import TYPE_CHECKING, Any
 
@@ -79,11 +80,9 @@ def _offering(module: nn.Module, entry: str) -> nn.Module:
     """The module as one of a class whose method ``entry`` is compiled too; the user's class stays as it is."""
     owner = type(module)
     written = getattr(owner, entry)
-    function = types.FunctionType(
-        written.__code__, written.__globals__, written.__name__, written.__defaults__, written.__closure__
-    )
-    function.__annotations__, function.__module__ = written.__annotations__, written.__module__
-    function.__qualname__ = written.__qualname__
+    code, free = written.__code__, written.__closure__
+    function = types.FunctionType(code, written.__globals__, written.__name__, written.__defaults__, free)
+    update_wrapper(function, written)
     marked: type[nn.Module] = type(
         owner.__name__, (owner,), {entry: torch.jit.export(function), "__module__": owner.__module__}
     )
