@@ -105,20 +105,26 @@ def train(folder: Path, case: Case, epochs: int) -> None:
     (folder / "final.part").rename(folder / "final.pt")
 
 
-def run(folder: Path, case: Case, epochs: int, kill_after_s: float | None) -> int | None:
-    """One process, killed after a while or not; its exit code."""
+def run(folder: Path, case: Case, epochs: int, kill_after_s: float | None) -> tuple[int | None, float]:
+    """One process, killed a while after its first batch or not; its exit code, and how long it trained."""
     folder.mkdir(exist_ok=True)
+    before = _size(folder / "seen")
     process = multiprocessing.get_context("fork").Process(target=train, args=(folder, case, epochs))
     process.start()
+    deadline = time.monotonic() + TIMEOUT_S
+    while process.is_alive() and _size(folder / "seen") == before and time.monotonic() < deadline:
+        time.sleep(0.002)
+    began = time.monotonic()
     process.join(TIMEOUT_S if kill_after_s is None else kill_after_s)
     if process.is_alive():
         assert process.pid is not None
-        try:
-            os.killpg(process.pid, signal.SIGKILL)
-        except ProcessLookupError:  # killed before it had a group of its own
-            process.kill()
+        os.killpg(process.pid, signal.SIGKILL)
         process.join()
-    return process.exitcode
+    return process.exitcode, time.monotonic() - began
+
+
+def _size(path: Path) -> int:
+    return path.stat().st_size if path.exists() else 0
 
 
 def rows(folder: Path) -> list[dict[str, str]]:
@@ -153,19 +159,18 @@ def differences(whole: Path, killed: Path) -> list[str]:
 def one_round(folder: Path, name: str, number: random.Random, epochs: int = 3) -> tuple[int, list[str]]:
     """Train undisturbed and killed; how often the second was killed, and what differs."""
     case = CASES[name]
-    started = time.monotonic()
-    if run(folder / "whole", case, epochs, None) != 0:
+    code, duration_s = run(folder / "whole", case, epochs, None)
+    if code != 0:
         return 0, ["the undisturbed run failed"]
-    duration_s = time.monotonic() - started
     kills = 0
     for _ in range(KILLS_PER_ROUND):
-        code = run(folder / "killed", case, epochs, number.uniform(0.1, 0.9) * duration_s)
+        code, _ = run(folder / "killed", case, epochs, number.uniform(0.0, 0.6) * duration_s)
         if code == 0:
             break
         if code != -signal.SIGKILL:
             return kills, [f"a resumed run failed with exit code {code}"]
         kills += 1
-    if not (folder / "killed" / "final.pt").exists() and run(folder / "killed", case, epochs, None) != 0:
+    if not (folder / "killed" / "final.pt").exists() and run(folder / "killed", case, epochs, None)[0] != 0:
         return kills, ["the last resumed run failed"]
     return kills, differences(folder / "whole", folder / "killed")
 

@@ -133,7 +133,7 @@ class ByName(Two):
         net, other = super().configure_optimizers()
         for config in (net, other):
             del config["frequency"]
-        return [{**net, "name": "net", "accumulate_grad_batches": 2}, {**other, "name": "other"}]
+        return [{**net, "name": "net"}, {**other, "name": "other", "accumulate_grad_batches": 2}]
 
 
 class Alone(Automatic):

@@ -24,6 +24,7 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
     "two optimizers": ("Two", {"accumulate_grad_batches": 3}),
     "optimizers in turns": ("Turns", {"val_check_interval": 4}),
     "manual": ("Manual", {}),
+    "losses by name": ("ByName", {}),
     "limited": ("Automatic", {"limit_train_batches": 3, "limit_val_batches": 2}),
     "ends inside an epoch": ("Automatic", {"max_epochs": -1, "max_steps": 8}),
 }

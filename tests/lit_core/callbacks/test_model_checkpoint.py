@@ -1,5 +1,6 @@
 """ModelCheckpoint: which files are there after which values, by hand."""
 
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -255,3 +256,186 @@ def test_a_run_that_is_cut_short_is_saved_also_between_its_steps(tmp_path) -> No
     run.fit(Regression(), loader())
     saved = torch.load(keep.last_model_path)
     assert (saved["global_step"], saved["loops"]["progress"]["point"]) == (3, "batch")
+
+
+def test_older_spellings_mean_what_they_meant(tmp_path: Path) -> None:
+    with pytest.warns(DeprecationWarning, match="filepath.*dirpath and filename"):
+        saver = ModelCheckpoint(
+            filepath=tmp_path / "{epoch}-{score:.0f}", monitor="score", prefix="mine", save_top_k=-1
+        )
+    assert saver.dirpath == str(tmp_path)
+    fit(saver, [3.0, 4.0])
+    assert files(tmp_path) == {"mine-epoch=0-score=3.ckpt", "mine-epoch=1-score=4.ckpt"}
+
+    with pytest.warns(DeprecationWarning, match="period"):
+        assert ModelCheckpoint(period=3).every_n_epochs == 3
+    with pytest.warns(DeprecationWarning, match="filepath"):
+        whole = ModelCheckpoint(filepath=tmp_path)
+    assert (whole.dirpath, whole.filename) == (str(tmp_path), None)
+    for monitor, mode in (("val_acc", "max"), ("fmeasure_1", "max"), ("val_loss", "min"), (None, "min")):
+        with pytest.warns(DeprecationWarning, match=f"mode='{mode}'"):
+            assert ModelCheckpoint(monitor=monitor, mode="auto").mode == mode
+
+
+def test_names_may_hold_the_values_alone_and_a_taken_name_may_be_written_over(tmp_path: Path) -> None:
+    fit(ModelCheckpoint(tmp_path / "a", filename="{epoch}-{step}", auto_insert_metric_name=False), [1.0])
+    assert files(tmp_path / "a") == {"0-1.ckpt"}
+
+    for counter, names_there in ((True, {"model.ckpt", "model-v1.ckpt"}), (False, {"model.ckpt"})):
+        folder = tmp_path / str(counter)
+        folder.mkdir()
+        (folder / "model.ckpt").write_text("of somebody else")
+        fit(ModelCheckpoint(folder, filename="model", enable_version_counter=counter), [1.0])
+        assert files(folder) == names_there
+
+
+def test_the_kth_best_and_the_current_score_are_there_to_be_read(tmp_path: Path) -> None:
+    saver = ModelCheckpoint(tmp_path, monitor="score", save_top_k=3)
+    fit(saver, VALUES)
+    assert saver.kth_value == sorted(VALUES)[2]
+    assert {Path(saver.kth_best_model_path).name} == names(1)
+    assert saver.current_score == VALUES[-1]
+
+
+class Clock:
+    """Time that passes when told."""
+
+    now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def test_whenever_so_much_time_has_passed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = Clock()
+    monkeypatch.setattr("time.monotonic", clock)
+
+    class Slow(Regression):
+        def training_step(self, batch: Any, batch_idx: int) -> Any:
+            clock.now += 10.0
+            return super().training_step(batch, batch_idx)
+
+    saver = ModelCheckpoint(tmp_path, train_time_interval="30s", save_top_k=-1, filename="{step}")
+    run = trainer(max_epochs=1, enable_checkpointing=True, callbacks=saver)
+    run.fit(Slow(), loader(20, 2))
+
+    assert files(tmp_path) == {f"step={step}.ckpt" for step in (3, 6, 9)}
+
+
+@pytest.mark.parametrize(
+    ("at_epoch_end", "steps", "best"),
+    [(None, {2, 4, 5}, {2}), (True, {5}, set()), (False, {2, 4}, {2})],
+)
+def test_at_which_ends_it_saves(tmp_path: Path, at_epoch_end: bool | None, steps: set[int], best: set[int]) -> None:
+    """Validation after batches 2 and 4 of 5: what is saved after 5 was not measured."""
+    saver = ModelCheckpoint(tmp_path, monitor="score", save_top_k=-1, save_on_train_epoch_end=at_epoch_end)
+    run = trainer(max_epochs=1, enable_checkpointing=True, callbacks=saver, val_check_interval=2)
+    if best:
+        run.fit(Scripted([1.0, 2.0]), loader(10, 2), loader(2, 2))
+    else:
+        with pytest.warns(UserWarning, match="never after a batch at which that was measured"):
+            run.fit(Scripted([1.0, 2.0]), loader(10, 2), loader(2, 2))
+
+    assert files(tmp_path) == {f"epoch=0-step={step}.ckpt" for step in steps}
+    assert {int(Path(p).stem.split("=")[-1]) for p in [saver.best_model_path] if p} == best
+
+
+def test_a_score_belongs_to_the_weights_it_was_measured_with(tmp_path: Path) -> None:
+    """Saved every 2 updates, measured every 3: only after 6 and 12 do both meet."""
+    saver = ModelCheckpoint(tmp_path, monitor="score", every_n_train_steps=2, save_top_k=-1, filename="{step}")
+    run = trainer(max_epochs=1, enable_checkpointing=True, callbacks=saver, val_check_interval=3)
+
+    run.fit(Scripted([1.0, 4.0, 2.0, 3.0]), loader(24, 2), loader(2, 2))
+
+    scores = {Path(path).name: score for path, score in saver.best_k_models.items()}
+    assert scores == {"step=6.ckpt": 4.0, "step=12.ckpt": 3.0}
+    saved = torch.load(saver.best_model_path, weights_only=True)
+    assert saved["global_step"] == 12
+
+
+def test_the_best_of_another_folder_stays_the_best_until_it_is_beaten(tmp_path: Path) -> None:
+    first = ModelCheckpoint(tmp_path / "old", monitor="score")
+    fit(first, [2.0, 3.0])
+
+    again = ModelCheckpoint(tmp_path / "new", monitor="score")
+    fit(again, [5.0], first.last_model_path, max_epochs=3)
+    assert (again.best_model_path, again.best_model_score) == (first.best_model_path, 2.0)
+
+    better = ModelCheckpoint(tmp_path / "newer", monitor="score")
+    fit(better, [5.0, 1.0], first.last_model_path, max_epochs=4)
+    assert (Path(better.best_model_path).parent.name, better.best_model_score) == ("newer", 1.0)
+
+
+def test_a_folder_that_was_moved_keeps_its_best(tmp_path: Path) -> None:
+    first = ModelCheckpoint(tmp_path / "old", monitor="score")
+    fit(first, [2.0, 3.0])
+    (tmp_path / "old").rename(tmp_path / "moved")
+
+    again = ModelCheckpoint(tmp_path / "moved", monitor="score")
+    fit(again, [5.0], tmp_path / "moved" / Path(first.last_model_path).name, max_epochs=3)
+
+    assert again.best_model_path == str(tmp_path / "moved" / Path(first.best_model_path).name)
+
+
+def test_saving_in_the_background_writes_the_same_and_is_done_when_fit_returns(tmp_path: Path) -> None:
+    savers = [
+        ModelCheckpoint(tmp_path / str(b), every_n_train_steps=1, save_top_k=-1, background=b) for b in (False, True)
+    ]
+    for saver in savers:
+        torch.manual_seed(0)
+        fit(saver, [1.0, 2.0], n=8)
+
+    assert files(tmp_path / "True") == files(tmp_path / "False") == {p.name for p in (tmp_path / "True").glob("*.ckpt")}
+    for path in (tmp_path / "True").glob("*.ckpt"):
+        one, other = (torch.load(tmp_path / name / path.name, weights_only=True) for name in ("True", "False"))
+        assert same(one["state_dict"], other["state_dict"])
+        assert same(one["optimizer_states"], other["optimizer_states"])
+    assert Path(savers[1].last_model_path).name == Path(savers[0].last_model_path).name == "epoch=1-step=8.ckpt"
+
+
+def test_what_goes_wrong_in_the_background_ends_the_run_at_the_next_batch(tmp_path: Path) -> None:
+    class Waiting(Scripted):
+        def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
+            if batch_idx == 1:
+                (tmp_path / "kept").rename(tmp_path / "gone")
+                (tmp_path / "kept").write_text("no folder")
+            if batch_idx > 2:
+                for thread in threading.enumerate():
+                    if thread.name == "lit-checkpoint-save":
+                        thread.join()
+
+    saver = ModelCheckpoint(tmp_path / "kept", every_n_train_steps=1, background=True)
+    module = Waiting([1.0])
+    with pytest.raises(OSError, match="kept"):
+        trainer(max_epochs=1, enable_checkpointing=True, callbacks=saver).fit(module, loader(40, 2), loader(2, 2))
+    assert len(module.losses) <= 5
+
+
+def test_an_exception_is_saved_if_asked(tmp_path: Path) -> None:
+    class Failing(Regression):
+        def training_step(self, batch: Any, batch_idx: int) -> Any:
+            if batch_idx == 2:
+                raise ArithmeticError("mine")
+            return super().training_step(batch, batch_idx)
+
+    saver = ModelCheckpoint(tmp_path, save_on_exception=True)
+    with pytest.raises(ArithmeticError):
+        trainer(max_epochs=1, enable_checkpointing=True, callbacks=saver).fit(Failing(), loader())
+    assert torch.load(tmp_path / "on_exception.ckpt", weights_only=True)["global_step"] == 2
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (
+            {"every_n_train_steps": 2, "train_time_interval": "1h"},
+            "every_n_train_steps or train_time_interval, not both",
+        ),
+        ({"train_time_interval": "soon"}, "train_time_interval is a positive duration.*'soon'"),
+        ({"period": 2, "every_n_epochs": 1}, "period is the older spelling"),
+        ({"filepath": "a/b", "dirpath": "c"}, "filepath is the older spelling"),
+    ],
+)
+def test_more_settings_that_contradict_each_other_are_refused(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        ModelCheckpoint(**options)
