@@ -2,10 +2,11 @@
 
 from typing import Any
 
+import pytest
 import torch
 
 from lit_core.tuner import BatchSizeFinder, LearningRateFinder
-from tests.lit_core.tiny import loader, same, trainer, weights
+from tests.lit_core.tiny import Regression, loader, same, trainer, weights
 from tests.lit_core.tuner.bench import Data, Sized, Slope
 
 
@@ -42,3 +43,10 @@ def test_other_stages_are_left_alone() -> None:
     trainer(callbacks=[finder, BatchSizeFinder()]).validate(Sized(), loader(), verbose=False)
 
     assert finder.found is None
+
+
+def test_loaders_that_were_passed_to_fit_cannot_be_searched() -> None:
+    with pytest.raises(ValueError, match="LearningRateFinder works on the train_dataloader of the module"):
+        trainer(callbacks=[LearningRateFinder()]).fit(Regression(), loader())
+    with pytest.raises(ValueError, match="There is no attribute 'batch_size'"):
+        trainer(callbacks=[BatchSizeFinder()]).fit(Regression(), loader())

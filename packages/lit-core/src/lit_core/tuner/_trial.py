@@ -14,6 +14,7 @@ from lit_accelerators import isolate_rng
 from lit_core.callbacks.base import Callback
 from lit_core.config import TrainerConfig
 from lit_core.datamodule import LightningDataModule
+from lit_core.hooks import overrides
 from lit_core.module import LightningModule
 from lit_core.optimizers import parse_optimizers
 from lit_core.run import INTERRUPT
@@ -100,6 +101,13 @@ def check_alone(trainer: Trainer, what: str) -> None:
             f"{what} runs in one process, and this Trainer uses {trainer.world_size}: tune with Trainer(devices=1), "
             "then train with the value found."
         )
+
+
+def makes_loader(model: LightningModule, datamodule: LightningDataModule | None) -> bool:
+    """Whether a hook gives the training batches."""
+    if datamodule is not None and overrides(datamodule, "train_dataloader", LightningDataModule):
+        return True
+    return overrides(model, "train_dataloader", LightningModule)
 
 
 def is_out_of_memory(error: BaseException) -> bool:

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 from lit_core.callbacks.base import Callback
 from lit_core.module import LightningModule
 from lit_core.trainer import Trainer
+from lit_core.tuner._trial import makes_loader
 from lit_core.tuner.tuner import Tuner
 
 if TYPE_CHECKING:
@@ -31,8 +32,17 @@ class LearningRateFinder(Callback):
         """What was found, after ``fit`` has begun."""
 
     def setup(self, trainer: Trainer, module: LightningModule, stage: str) -> None:
-        """Find it and set the attribute."""
+        """Find it and set the attribute.
+
+        Raises:
+            ValueError: if no hook gives the training batches.
+        """
         if stage == "fit":
+            if not makes_loader(module, trainer.datamodule):
+                raise ValueError(
+                    "LearningRateFinder works on the train_dataloader of the module or a datamodule; there is none: "
+                    "write one, or call Tuner(trainer).lr_find(module, loader) before fit."
+                )
             self.found = Tuner(trainer).lr_find(module, datamodule=trainer.datamodule, **self._options)
 
 

@@ -4,7 +4,6 @@ import copy
 from typing import Any, get_args
 
 from lit_core.datamodule import LightningDataModule
-from lit_core.hooks import overrides
 from lit_core.module import LightningModule
 from lit_core.trainer import Trainer
 from lit_core.tuner._trial import (
@@ -14,6 +13,7 @@ from lit_core.tuner._trial import (
     free_memory,
     holders_of,
     is_out_of_memory,
+    makes_loader,
     run_trial,
 )
 from lit_core.tuner.batch_size import SearchMode, Watch, search
@@ -161,7 +161,7 @@ class Tuner:
         check_alone(self._trainer, "scale_batch_size")
         owners = [model] if datamodule is None else [model, datamodule]
         holders = holders_of(batch_arg_name, owners)
-        if not holders or not _makes_loader(model, datamodule):
+        if not holders or not makes_loader(model, datamodule):
             raise ValueError(
                 f"scale_batch_size changes {batch_arg_name!r} of a module or datamodule whose train_dataloader makes "
                 "the batches; the size of a DataLoader that was made cannot be changed. "
@@ -205,9 +205,3 @@ class Tuner:
 
 def _sources(loaders: Any, datamodule: LightningDataModule | None) -> tuple[Any, LightningDataModule | None]:
     return (None, loaders) if isinstance(loaders, LightningDataModule) else (loaders, datamodule)
-
-
-def _makes_loader(model: LightningModule, datamodule: LightningDataModule | None) -> bool:
-    if datamodule is not None and overrides(datamodule, "train_dataloader", LightningDataModule):
-        return True
-    return overrides(model, "train_dataloader", LightningModule)
