@@ -219,6 +219,19 @@ def test_a_failure_in_validation_leaves_the_weights_in_training() -> None:
     assert same(weights(module), module.last)
 
 
+def test_a_checkpoint_without_the_weights_in_training_begins_a_new_average_and_says_so(tmp_path: Path) -> None:
+    run = trainer(max_epochs=1, callbacks=WeightAveraging())
+    run.fit(Normed(), loader(8, 2))
+    checkpoint = run.dump_checkpoint()
+    del checkpoint["current_model_state"]
+    torch.save(checkpoint, tmp_path / "partial.ckpt")
+
+    callback = WeightAveraging()
+    with pytest.warns(UserWarning, match="4 models were averaged.* begins anew"):
+        trainer(max_epochs=2, callbacks=callback).fit(Normed(), loader(8, 2), ckpt_path=tmp_path / "partial.ckpt")
+    assert callback.state_dict()["updates"] == 4
+
+
 def test_what_a_module_holds_beside_its_tensors_is_not_copied() -> None:
     class Holds(LightningModule):
         def __init__(self) -> None:

@@ -1,5 +1,6 @@
 """What the callbacks that average weights share."""
 
+import warnings
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
@@ -103,7 +104,7 @@ class AveragingCallback(Callback):
         self.options = dict(options)
         self._averages: Averages | None = None
         self._loaded: dict[str, Tensor] | None = None
-        self._swapped = False
+        self._swapped = self._has_average = False
         self._updates = 0
         self._latest_step, self._latest_epoch = 0, -1
 
@@ -156,12 +157,20 @@ class AveragingCallback(Callback):
         device = module.device if self.device is None else self.device
         self._averages = Averages(module, device, self.use_buffers, {**self.options, **self._averaging()})
         self._module = module
+        self._has_average = self._loaded is not None
         if self._loaded is not None:
             self._averages.load(module, self._loaded)
             self._loaded = None
 
     def on_train_start(self, trainer: "Trainer", module: LightningModule) -> None:
         """The state has been restored by now."""
+        if self._updates and not self._has_average:
+            warnings.warn(
+                f"The checkpoint says that {self._updates} models were averaged, but holds their average alone, or not "
+                f"at all (it was saved after fit had ended in other processes): {type(self).__name__} begins anew.",
+                stacklevel=2,
+            )
+            self._updates = 0
         if self._averages is not None:
             self._averages.set_updates(self._updates)
 
