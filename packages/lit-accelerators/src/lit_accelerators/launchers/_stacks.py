@@ -3,10 +3,7 @@
 import faulthandler
 import os
 import signal
-import sys
-import threading
 import time
-import traceback
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -36,12 +33,6 @@ def ask_for_stacks(run_dir: Path, pids: Mapping[int, int]) -> str:
     stacks = {rank: _path(run_dir, rank).read_text().strip() for rank in asked}
     told = {rank: stack for rank, stack in stacks.items() if stack}
     return "".join(f"\n\nRank {rank} had not come so far. It was here:\n{stack}" for rank, stack in told.items())
-
-
-def own_stack() -> str:
-    """Where the main thread of this process is."""
-    frame = sys._current_frames().get(threading.main_thread().ident or 0)  # noqa: SLF001 - public, says its page
-    return "".join(traceback.format_stack(frame)) if frame is not None else ""
 
 
 def _ask(pid: int) -> bool:

@@ -17,7 +17,7 @@ from lit_accelerators.environments.base import ClusterEnvironment
 from lit_accelerators.environments.local import RUN_DIR_VARIABLE, rank_variables
 from lit_accelerators.launchers._failures import Failure, RankFailedError, first_failure, moment_of, write_failure
 from lit_accelerators.launchers._processes import end_all, exit_with
-from lit_accelerators.launchers._stacks import answer_with_stack, ask_for_stacks, is_timeout, own_stack
+from lit_accelerators.launchers._stacks import answer_with_stack, ask_for_stacks, is_timeout
 from lit_accelerators.launchers._threads import share_threads
 from lit_accelerators.launchers.base import Launcher
 
@@ -93,6 +93,7 @@ class _Others:
                 stdin=subprocess.DEVNULL,
             )
         os.environ.update(own)
+        answer_with_stack(run_dir, int(own["RANK"]))
         _others = others
 
     def run_with(self, environment: ClusterEnvironment, call: Callable[[], Any]) -> Any:
@@ -163,10 +164,10 @@ class _Others:
             if over.wait(_FORCED_END_S):
                 return
             sys.stdout.flush()
-            here = f" It is here:\n{own_stack()}" if is_timeout(failure.text) else "\n"
+            own = {environment.global_rank: os.getpid()}
+            here = ask_for_stacks(self._run_dir, own) if is_timeout(failure.text) else ""
             sys.stderr.write(
-                f"{failure.explain(environment.world_size)}\nThis process, rank 0 of its node, has not noticed and "
-                f"ends.{here}"
+                f"{failure.explain(environment.world_size)}\nThe first process of the node ends too.{here}\n"
             )
             sys.stderr.flush()
             self.end()

@@ -76,7 +76,7 @@ class ShardedModule:
                 unit.unshard()
         self._in_evaluation = True
         self._gathered = dict(self.module.named_parameters())
-        self._versions = [p._version for p in self._gathered.values()]  # noqa: SLF001 - the only name it has
+        self._versions = _versions(self._gathered)
         self._gathered_flags = [p.requires_grad for p in self._gathered.values()]
 
     def end_evaluation(self) -> None:
@@ -88,7 +88,7 @@ class ShardedModule:
         if not self._in_evaluation:
             return
         self._in_evaluation = False
-        versions = [p._version for p in self._gathered.values()]  # noqa: SLF001
+        versions = _versions(self._gathered)
         changed = [name for name, a, b in zip(self._gathered, self._versions, versions, strict=True) if a != b]
         flags = [p.requires_grad for p in self._gathered.values()]
         for unit in self._units:
@@ -144,6 +144,13 @@ class _Root(nn.Module):
 
     def forward(self, get_loss: Callable[[], Tensor] | None = None) -> Tensor | None:
         return None if get_loss is None else get_loss()
+
+
+_VERSION: Any = Tensor._version  # noqa: SLF001 - counts changes of a tensor; torch has no other name for it
+
+
+def _versions(parameters: Mapping[str, nn.Parameter]) -> list[int]:
+    return [_VERSION.__get__(parameter) for parameter in parameters.values()]
 
 
 def _outside(parameters: Mapping[str, nn.Parameter], units: Sequence[nn.Module]) -> list[nn.Parameter]:
