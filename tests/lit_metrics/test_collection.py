@@ -178,3 +178,20 @@ def test_empty_batches_are_no_updates() -> None:
     collection.update(torch.zeros(0, 4), torch.zeros(0, dtype=torch.long))
     assert all(torch.equal(before[k], v) for k, v in collection.compute().items())
     assert collection["micro"].update_count == 1
+
+
+def test_a_member_leaves_a_state_that_was_shared_for_long_and_after_failures() -> None:
+    collection = lm.MetricCollection(five())
+    batches = [data(seed=s) for s in range(4)]
+    for batch in batches:
+        with torch.inference_mode(batch is batches[1]):
+            collection.update(*batch)
+    with pytest.raises(ValueError, match="target"):
+        collection.update(batches[0][0], torch.full((12,), 9))
+    assert len({id(metric.store) for metric in collection.values()}) == 1
+    collection["micro"].update(*batches[0])  # the member that updates for all
+    collection["none"].update(*batches[1])
+    assert_same(collection["micro"].compute(), alone(lm.MulticlassAccuracy(4, average="micro"), *batches, batches[0]))
+    assert_same(collection["none"].compute(), alone(lm.MulticlassAccuracy(4, average="none"), *batches, batches[1]))
+    assert_same(collection["macro"].compute(), alone(lm.MulticlassAccuracy(4), *batches))
+    assert [metric.update_count for metric in collection.values()] == [5, 4, 4, 4, 5]

@@ -96,8 +96,12 @@ class MetricCollection(nn.Module):
     def update(self, *args: Any, **kwargs: Any) -> None:
         """Takes in one batch; each metric takes the keyword arguments that it knows."""
         for group in self._groups:
+            leader = group[0]
+            known = leader.filter_kwargs(kwargs) if kwargs else kwargs
             if len(group) == 1:
-                group[0].update(*args, **group[0].filter_kwargs(kwargs))
+                leader.update(*args, **known)
+            elif _share(group):
+                leader.update_shared(*args, **known)
             else:
                 self._update_group(group, args, kwargs)
 
@@ -217,6 +221,15 @@ class MetricCollection(nn.Module):
                 key = self._key(part)
                 named[self._key(f"{name}_{part}") if key in named else key] = inner
         return named
+
+
+def _share(group: list[Metric]) -> bool:
+    """Returns whether all metrics of the group read one state."""
+    shared = group[0].store
+    for metric in group:  # noqa: SIM110 - a generator costs as much as the update
+        if metric.store is not shared:
+            return False
+    return True
 
 
 def _flatten(metrics: Any) -> list[tuple[str, Metric]]:

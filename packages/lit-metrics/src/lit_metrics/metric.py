@@ -315,6 +315,15 @@ class Metric(nn.Module, Arithmetic):
             metric.__dict__.update(_store=owner.store, _shares_store=True)
         self._store.mark_shared()
 
+    def update_shared(self, *args: Any, **kwargs: Any) -> None:
+        """Takes in one batch for all metrics that read this one's state."""
+        state = self._store if self._store.checked else self._prepare(args, kwargs, writes=False)
+        state.mark_checked(shared=False)
+        try:
+            self.update(*args, **kwargs)
+        finally:
+            state.mark_shared()
+
     def _own_store(self) -> State:
         self.__dict__.update(_store=self._store.copy(), _shares_store=False)
         return self._store
