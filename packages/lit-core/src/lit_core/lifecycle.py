@@ -88,7 +88,8 @@ def setup_data_and_model(run: Run) -> None:
     if run.datamodule is not None:
         run.datamodule.setup(run.stage)
     run.hooks.start("setup", run.stage)
-    run.module.configure_model()
+    with run.strategy.precision.building():
+        run.module.configure_model()
 
 
 def tear_down(run: Run) -> None:
@@ -167,6 +168,9 @@ def _order(run: Run, name: str, seed: int) -> dict[str, Any]:
 def configure_optimizers(run: Run) -> None:
     """Ask the module for its optimizers, which it makes of parameters that are where they will stay."""
     parsed, precision = parse_optimizers(run.module.configure_optimizers()), run.strategy.precision
+    for optimizer in parsed.optimizers:
+        precision.check_optimizer(optimizer)
+        precision.attach(optimizer)
     named = zip(parsed.optimizers, parsed.names, strict=True)
     run.take_optimizers(parsed, [LightningOptimizer(optimizer, precision, name) for optimizer, name in named])
 
@@ -177,13 +181,6 @@ def log_hyperparameters(run: Run, loggers: Iterable[Logger]) -> None:
     if hparams and run.strategy.is_global_zero:
         for logger in loggers:
             logger.log_hyperparams(hparams)
-
-
-def forget_rows(run: Run, loggers: Iterable[Logger]) -> None:
-    """Let the loggers forget what a resumed run will write again."""
-    if run.strategy.is_global_zero:
-        for logger in loggers:
-            logger.truncate(run.progress.global_step)
 
 
 def choose_checkpoint(

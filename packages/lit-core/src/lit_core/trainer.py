@@ -320,7 +320,7 @@ class Trainer(TrainerReadings):
         self._log_dir = self._find_log_dir()
         with preemption.passing_on(stage):
             outcome: Outcome = launcher.launch(self._run_in_process, stage, module, sources, path, keep)
-        take_over(outcome, module, self._progress, self._callbacks, self._stop)
+        take_over(outcome, module, self._strategy.precision, self._progress, self._callbacks, self._stop)
         self._run = self._prepare("fit", module)
         self._report.load_state_dict(outcome.report)
         preemption.leave(self._stop, first=self.is_global_zero)
@@ -418,7 +418,7 @@ class Trainer(TrainerReadings):
         lifecycle.log_hyperparameters(run, self._loggers)
         if saved is not None:
             checkpoints.restore(run, saved, self._callbacks)
-            lifecycle.forget_rows(run, self._loggers)
+            run.report.rewind()
         began = run.progress.batches
         if not run.config.dev_batches:
             run.secure_by(lambda: preemption.secure(self, began))

@@ -1,6 +1,7 @@
 """When rows leave: from the collector to the loggers, and to the numbers that callbacks decide on."""
 
 from collections.abc import Iterable
+from dataclasses import asdict
 from typing import Any
 
 import torch
@@ -30,6 +31,7 @@ class Report:
         self._bar: dict[str, float] = {}
         self._versions: dict[str, int] = {}
         self._batches: dict[str, int] = {}
+        self._rows: list[Row] = []
 
     def flush_steps(self, stage: str) -> None:
         """Write the step values that are new."""
@@ -88,6 +90,21 @@ class Report:
         )
         for logger in self._loggers:
             logger.write(row)
+        if step is None:
+            self._rows = [*(kept for kept in self._rows if kept.step == row.step), row]
+
+    def rewind(self) -> None:
+        """Let the loggers forget what a resumed run will write again: all that came after the checkpoint.
+
+        Steps alone do not say what that is, since validations and epochs have rows at the step of the batch before
+        them. So the rows of the last step go too, and those that were there when the checkpoint was taken come again.
+        """
+        step = self._progress.global_step
+        for logger in self._loggers:
+            logger.truncate(step - 1)
+            for row in self._rows:
+                if row.step == step:
+                    logger.write(row)
 
     def flush(self) -> None:
         """Have the loggers put their rows where they survive the end of the program."""
@@ -118,11 +135,13 @@ class Report:
 
     def state_dict(self) -> dict[str, Any]:
         """The newest values, so that deciders see the same after a resume."""
-        return {"callback": dict(self._callback), "logged": dict(self._logged), "bar": dict(self._bar)}
+        newest = {"callback": dict(self._callback), "logged": dict(self._logged), "bar": dict(self._bar)}
+        return {**newest, "rows": [asdict(row) for row in self._rows]}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Restore :meth:`state_dict`."""
         self._callback, self._logged, self._bar = dict(state["callback"]), dict(state["logged"]), dict(state["bar"])
+        self._rows = [Row(**row) for row in state["rows"]]
 
 
 def _bare(key: str) -> str:
