@@ -1,12 +1,20 @@
 """Older spellings of the Trainer's arguments."""
 
+import inspect
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from lit_core import ModelCheckpoint, ProgressBar, Trainer
-from lit_core.legacy import merge_legacy, translate
+from lit_core.callbacks import (
+    DeviceStatsMonitor,
+    GradientNormMonitor,
+    ModelSummary,
+    NaNGuard,
+    StochasticWeightAveraging,
+)
+from lit_core.legacy import _TRANSLATIONS, merge_legacy, translate
 from tests.lit_core.tiny import Regression, loader, trainer
 
 
@@ -37,6 +45,51 @@ def test_older_spellings_become_todays_with_one_warning_that_names_both(
     assert found == expected
     (warning,) = caught
     assert all(name in str(warning.message) for name in (*given, *expected))
+
+
+@pytest.mark.parametrize(
+    ("given", "kind"),
+    [
+        ({"track_grad_norm": 2}, GradientNormMonitor),
+        ({"terminate_on_nan": True}, NaNGuard),
+        ({"log_gpu_memory": "all"}, DeviceStatsMonitor),
+        ({"weights_summary": "full"}, ModelSummary),
+        ({"stochastic_weight_avg": True}, StochasticWeightAveraging),
+    ],
+)
+def test_older_flags_become_callbacks(given: dict[str, Any], kind: type) -> None:
+    with pytest.warns(DeprecationWarning, match="older spelling"):
+        runner = trainer(**given, callbacks=ProgressBar())
+    assert [type(callback) for callback in runner.callbacks] == [ProgressBar, kind]
+
+
+FROM_1_0 = """
+    logger checkpoint_callback callbacks default_root_dir gradient_clip_val process_position
+    num_nodes num_processes gpus auto_select_gpus tpu_cores log_gpu_memory progress_bar_refresh_rate
+    overfit_batches track_grad_norm check_val_every_n_epoch fast_dev_run accumulate_grad_batches
+    max_epochs min_epochs max_steps min_steps limit_train_batches limit_val_batches
+    limit_test_batches val_check_interval flush_logs_every_n_steps log_every_n_steps accelerator
+    sync_batchnorm precision weights_summary weights_save_path num_sanity_val_steps
+    truncated_bptt_steps resume_from_checkpoint profiler benchmark deterministic
+    reload_dataloaders_every_epoch auto_lr_find replace_sampler_ddp terminate_on_nan
+    auto_scale_batch_size prepare_data_per_node plugins amp_backend amp_level distributed_backend
+    automatic_optimization
+"""
+FROM_2 = """
+    accelerator strategy devices num_nodes precision logger callbacks fast_dev_run max_epochs
+    min_epochs max_steps min_steps max_time limit_train_batches limit_val_batches limit_test_batches
+    limit_predict_batches overfit_batches val_check_interval check_val_every_n_epoch
+    num_sanity_val_steps log_every_n_steps enable_checkpointing enable_progress_bar
+    enable_model_summary accumulate_grad_batches gradient_clip_val gradient_clip_algorithm
+    deterministic benchmark inference_mode use_distributed_sampler profiler detect_anomaly barebones
+    plugins sync_batchnorm reload_dataloaders_every_n_epochs default_root_dir
+"""
+
+
+@pytest.mark.parametrize("name", sorted({*FROM_1_0.split(), *FROM_2.split()}))
+def test_every_argument_of_both_eras_is_known(name: str) -> None:
+    known = set(inspect.signature(Trainer).parameters) | set(_TRANSLATIONS)
+    assert name in known
 
 
 @pytest.mark.parametrize("name", ["process_position", "flush_logs_every_n_steps", "amp_backend"])
@@ -85,7 +138,9 @@ def test_a_checkpoint_callback_joins_the_other_callbacks() -> None:
     bar, saver = ProgressBar(), ModelCheckpoint(monitor="loss")
 
     with pytest.warns(DeprecationWarning, match="checkpoint_callback"):
-        trainer = Trainer(accelerator="cpu", logger=False, callbacks=bar, checkpoint_callback=saver)
+        trainer = Trainer(
+            accelerator="cpu", logger=False, callbacks=bar, checkpoint_callback=saver, enable_model_summary=False
+        )
 
     assert trainer.callbacks == [bar, saver]
 

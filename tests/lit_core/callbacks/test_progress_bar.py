@@ -218,7 +218,7 @@ def test_an_exception_closes_the_bar() -> None:
 
 
 def test_standard_error_is_the_stream_by_default(capsys: pytest.CaptureFixture[str]) -> None:
-    fit(ProgressBar(line_s=0.0))
+    fit(ProgressBar(line_s=0.0), enable_model_summary=False)
 
     captured = capsys.readouterr()
     assert "Epoch 1/1  batch 4/4" in captured.err

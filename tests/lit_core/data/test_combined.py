@@ -614,7 +614,9 @@ def test_a_run_resumed_at_any_safe_point_equals_the_uninterrupted_one(
     for name, (seen, written) in save.saved.items():
         resumed, twin, later, _ = run(None, tmp_path / f"{name}.ckpt")
         assert twin.seen == module.seen[seen:], name
-        assert comparable(later.rows) == comparable(rows.rows[written:]), name
+        step = torch.load(tmp_path / f"{name}.ckpt", weights_only=True)["global_step"]
+        again = sum(row.step == step for row in rows.rows[:written])  # a logger with a past would forget these first
+        assert comparable(later.rows) == comparable(rows.rows[written - again :]), name
         found = final_state(resumed, twin)
         assert [key for key in expected if not same(found[key], expected[key])] == [], name
 

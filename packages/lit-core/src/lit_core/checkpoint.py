@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from torch import nn
 
-from lit_accelerators import rng_state
+from lit_accelerators import Strategy, rng_state
 from lit_checkpoint import CheckpointIO, FileCheckpointIO, load, load_lightning
 from lit_core.__about__ import __version__
 from lit_core.callbacks.base import Callback
@@ -83,7 +83,7 @@ def _open_gradients(run: Run) -> dict[str, Any]:
     )
     if not by_hand and not cuts_a_group(run.config, run.optimizers.configs, run.progress):
         return {}
-    return {name: p.grad.clone() for name, p in run.module.named_parameters() if p.grad is not None}
+    return {name: grad.clone() for name, grad in run.strategy.gradient_state(run.module).items()}
 
 
 def write(run: Run, checkpoint: dict[str, Any], path: str | PathLike[str], io: CheckpointIO) -> None:
@@ -123,8 +123,10 @@ def read(
         return found
 
 
-def load_weights(module: nn.Module, checkpoint: dict[str, Any], *, strict: bool) -> None:
-    """Put the weights of a checkpoint into a module.
+def load_weights(
+    module: nn.Module, checkpoint: dict[str, Any], *, strict: bool, strategy: Strategy | None = None
+) -> None:
+    """Put the weights of a checkpoint into a module, of which ``strategy`` may hold a part in each process.
 
     Raises:
         RuntimeError: naming missing, unexpected and misshapen keys, if ``strict``.
@@ -132,7 +134,10 @@ def load_weights(module: nn.Module, checkpoint: dict[str, Any], *, strict: bool)
     """
     if "state_dict" not in checkpoint:
         raise KeyError(f"This checkpoint holds no 'state_dict'; it holds {sorted(map(str, checkpoint))}.")
-    module.load_state_dict(checkpoint["state_dict"], strict=strict)
+    if strategy is None:
+        module.load_state_dict(checkpoint["state_dict"], strict=strict)
+    else:
+        strategy.load_module_state(module, checkpoint["state_dict"], strict=strict)
 
 
 def check_format(checkpoint: dict[str, Any], path: str | PathLike[str]) -> None:
@@ -197,23 +202,23 @@ def _restore_rank(run: Run, ranks: list[dict[str, Any]], *, inside: bool) -> Non
         if run.epoch_outputs is not None:
             run.epoch_outputs.extend(output for rank in ranks for output in rank["outputs"])
     gradients = ranks[0]["gradients"] if len(ranks) == 1 else {}
-    for name, parameter in run.module.named_parameters():
-        if name in gradients:
-            parameter.grad = gradients[name].to(parameter.device)
+    if gradients:
+        run.strategy.load_gradient_state(run.module, gradients)
 
 
 def _restore_optimizers(run: Run, checkpoint: dict[str, Any]) -> None:
-    for what, have, saved in (
-        ("optimizers", run.optimizers.optimizers, checkpoint["optimizer_states"]),
-        ("lr schedulers", [s.scheduler for s in run.optimizers.schedulers], checkpoint["lr_schedulers"]),
-    ):
+    optimizers, schedulers = run.optimizers.optimizers, [s.scheduler for s in run.optimizers.schedulers]
+    states, scheduler_states = checkpoint["optimizer_states"], checkpoint["lr_schedulers"]
+    for what, have, saved in (("optimizers", optimizers, states), ("lr schedulers", schedulers, scheduler_states)):
         if len(have) != len(saved):
             raise ValueError(
                 f"The checkpoint holds {len(saved)} {what}, configure_optimizers made {len(have)}: resume with the "
                 "same ones, or load the weights alone (load_from_checkpoint)."
             )
-        for item, state in zip(have, saved, strict=True):
-            item.load_state_dict(state)
+    for optimizer, state in zip(optimizers, states, strict=True):
+        run.strategy.load_optimizer_state(run.module, optimizer, state)
+    for scheduler, state in zip(schedulers, scheduler_states, strict=True):
+        scheduler.load_state_dict(state)
 
 
 def _restore_callbacks(states: dict[str, Any], callbacks: Iterable[Callback]) -> None:

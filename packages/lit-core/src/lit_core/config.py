@@ -14,7 +14,9 @@ _BARE = {
     "logger": False,
     "enable_checkpointing": False,
     "enable_progress_bar": False,
+    "enable_model_summary": False,
     "num_sanity_val_steps": 0,
+    "profiler": None,
     "detect_anomaly": False,
     "fast_dev_run": False,
 }
@@ -77,6 +79,10 @@ class TrainerConfig:
     detect_anomaly: bool = False
     barebones: bool = False
     plugins: Any = None
+    profiler: Any = None
+    enable_model_summary: bool | None = None
+    auto_lr_find: bool | str = False
+    auto_scale_batch_size: bool | str = False
     default_root_dir: Any = None
 
     def __post_init__(self) -> None:

@@ -3,6 +3,7 @@
 import difflib
 import warnings
 from collections.abc import Iterable, Mapping
+from importlib import import_module
 from typing import Any
 
 
@@ -24,7 +25,7 @@ def translate(given: Mapping[str, Any], known: Iterable[str]) -> dict[str, Any]:
         _warn(
             f"Trainer({name}=...) is the older spelling of {today}." if new else f"Trainer({name}=...) has no effect."
         )
-        result |= new
+        result |= {**new, "callbacks": [*result.get("callbacks", []), *new["callbacks"]]} if "callbacks" in new else new
     return result
 
 
@@ -65,6 +66,25 @@ def _tpu_cores(value: Any) -> dict[str, Any]:
     return {"accelerator": "tpu", "devices": value} if value else {}
 
 
+def _callback(name: str, *args: Any) -> dict[str, Any]:
+    return {"callbacks": [getattr(import_module("lit_core.callbacks"), name)(*args)]}
+
+
+def _weights_summary(value: Any) -> dict[str, Any]:
+    if value not in ("top", "full"):
+        return {"enable_model_summary": False}
+    return _callback("ModelSummary", 1 if value == "top" else -1)
+
+
+def _sync_batchnorm(value: Any) -> dict[str, Any]:
+    if value:
+        raise ValueError(
+            "sync_batchnorm=True is an option of the strategy: "
+            "Trainer(strategy=functools.partial(DDPStrategy, sync_batchnorm=True))."
+        )
+    return {}
+
+
 def _without_effect(value: Any) -> dict[str, Any]:
     return {}
 
@@ -84,6 +104,12 @@ _TRANSLATIONS = {
     "resume_from_checkpoint": lambda value: {"resume_from_checkpoint": value},
     "reload_dataloaders_every_epoch": lambda value: {"reload_dataloaders_every_n_epochs": int(value)},
     "weights_save_path": lambda value: {"default_root_dir": value},
+    "track_grad_norm": lambda value: {} if value == -1 else _callback("GradientNormMonitor", value),
+    "terminate_on_nan": lambda value: _callback("NaNGuard") if value else {},
+    "log_gpu_memory": lambda value: _callback("DeviceStatsMonitor") if value else {},
+    "stochastic_weight_avg": lambda value: _callback("StochasticWeightAveraging", 1e-2) if value else {},
+    "weights_summary": _weights_summary,
+    "sync_batchnorm": _sync_batchnorm,
     "process_position": _without_effect,
     "flush_logs_every_n_steps": _without_effect,
     "auto_select_gpus": _without_effect,

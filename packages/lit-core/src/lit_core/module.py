@@ -568,6 +568,14 @@ class LightningModule(nn.Module, HasHParams):
 
         to_onnx(self, file_path, input_sample, **kwargs)
 
+    def to_torch_export(
+        self, file_path: str | PathLike[str] | None = None, input_sample: Any = None, **kwargs: Any
+    ) -> Any:
+        """Export to a ``torch.export`` program; see :func:`lit_core.export.to_torch_export`."""
+        from lit_core.export import to_torch_export
+
+        return to_torch_export(self, file_path, input_sample, **kwargs)
+
     def to_torchscript(
         self,
         file_path: str | PathLike[str] | None = None,

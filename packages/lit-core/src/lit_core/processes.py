@@ -6,7 +6,7 @@ from typing import Any
 
 from torch import Tensor
 
-from lit_accelerators import Strategy
+from lit_accelerators import Precision, Strategy
 from lit_core.callbacks.base import Callback
 from lit_core.module import LightningModule
 from lit_core.progress import Progress
@@ -66,10 +66,15 @@ def bring_back(run: Run, result: Any, callbacks: Sequence[Callback]) -> Outcome:
 
 
 def take_over(
-    outcome: Outcome, module: LightningModule, progress: Progress, callbacks: Sequence[Callback], stop: StopSignal
+    outcome: Outcome,
+    module: LightningModule,
+    precision: Precision,
+    progress: Progress,
+    callbacks: Sequence[Callback],
+    stop: StopSignal,
 ) -> None:
     """Put what :func:`bring_back` brought where the starting process keeps it."""
-    module.load_state_dict(outcome.module_state)
+    precision.convert_module(module).load_state_dict(outcome.module_state)
     progress.load_state_dict(outcome.progress)
     for callback in callbacks:
         if callback.state_key in outcome.callbacks:

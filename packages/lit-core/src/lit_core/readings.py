@@ -1,6 +1,7 @@
 """What users and callbacks read from a Trainer."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from torch import Tensor
 from torch.optim import Optimizer
@@ -36,6 +37,27 @@ class TrainerReadings:
     _module: LightningModule | None
     _datamodule: LightningDataModule | None
     _log_dir: str | None
+
+    @property
+    def settings(self) -> TrainerConfig:
+        """What the Trainer was asked for, older spellings translated."""
+        return self._config
+
+    @property
+    def log_every_n_steps(self) -> int:
+        """Updates between rows of step values."""
+        return self._config.log_every_n_steps
+
+    @property
+    def profiler(self) -> Any:
+        """What measures where the time goes; None if nothing does."""
+        return next((c.profiler for c in self._callbacks if hasattr(c, "profiler")), None)
+
+    @property
+    def train_dataloader(self) -> Any:
+        """The training data of the run, as it was given or as the hook made it; None outside ``fit``."""
+        loader = self._running.train_loader
+        return None if loader is None else loader.source
 
     @property
     def strategy(self) -> Strategy:

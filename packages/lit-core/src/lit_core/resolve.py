@@ -8,6 +8,7 @@ from lit_accelerators import ClusterEnvironment, Precision, Strategy, make_strat
 from lit_checkpoint import CheckpointIO, FileCheckpointIO
 from lit_core.callbacks.base import Callback
 from lit_core.callbacks.model_checkpoint import ModelCheckpoint
+from lit_core.callbacks.model_summary import ModelSummary
 from lit_core.callbacks.progress_bar import ProgressBar
 from lit_core.config import TrainerConfig
 from lit_core.hooks import check_hook_names
@@ -63,6 +64,15 @@ def resolve_callbacks(config: TrainerConfig) -> list[Callback]:
         callbacks.append(ModelCheckpoint())
     if config.dev_batches:
         callbacks = [c for c in callbacks if not isinstance(c, ModelCheckpoint)]
+    summary = config.enable_progress_bar if config.enable_model_summary is None else config.enable_model_summary
+    if summary and not any(isinstance(c, ModelSummary) for c in callbacks):
+        callbacks.append(ModelSummary())
+    if config.profiler is not None:
+        from lit_core.profilers import PassThroughProfiler, ProfilerCallback, get_profiler
+
+        profiler = get_profiler(config.profiler)
+        if not isinstance(profiler, PassThroughProfiler):
+            callbacks.append(ProfilerCallback(profiler))
     if config.enable_progress_bar and not any(isinstance(c, ProgressBar) for c in callbacks):
         callbacks.append(ProgressBar())
     _check(callbacks)

@@ -86,6 +86,10 @@ class Trainer(TrainerReadings):
         barebones: turn off everything that is not training, to measure its overhead.
         plugins: one or several parts to use in place of those that words choose: a ``Precision``, a
             ``ClusterEnvironment``, a ``CheckpointIO``.
+        profiler: ``"simple"``, ``"advanced"``, ``"pytorch"`` or a ``Profiler``: where the time goes.
+        enable_model_summary: show a table of the module's layers before training; by default where there is a bar.
+        auto_lr_find: let :meth:`tune` find the learning rate (True, or the name of the attribute that holds it).
+        auto_scale_batch_size: let :meth:`tune` find the largest batch (True for ``"power"``, or ``"binsearch"``).
         default_root_dir: folder or URL for everything written; the working folder by default.
         legacy: older spellings (``gpus``, ``checkpoint_callback``, ...), translated with a warning.
 
@@ -141,6 +145,10 @@ class Trainer(TrainerReadings):
         detect_anomaly: bool = False,
         barebones: bool = False,
         plugins: Any = None,
+        profiler: Any = None,
+        enable_model_summary: bool | None = None,
+        auto_lr_find: bool | str = False,
+        auto_scale_batch_size: bool | str = False,
         default_root_dir: str | PathLike[str] | None = None,
         **legacy: Any,
     ) -> None:
@@ -232,6 +240,20 @@ class Trainer(TrainerReadings):
         """
         sources, module = Sources(predict=dataloaders), self._module_or(model)
         return list(self._start("predict", module, sources, datamodule, ckpt_path, keep=return_predictions))
+
+    def tune(
+        self, model: LightningModule, train_dataloaders: Any = None, datamodule: LightningDataModule | None = None
+    ) -> None:
+        """Find the batch size, then the learning rate, as ``auto_scale_batch_size`` and ``auto_lr_find`` say."""
+        from lit_core.tuner import Tuner
+
+        tuner, config = Tuner(self), self._config
+        if config.auto_scale_batch_size:
+            chosen: Any = config.auto_scale_batch_size
+            tuner.scale_batch_size(model, datamodule, mode="power" if chosen is True else chosen)
+        if config.auto_lr_find:
+            name = "" if config.auto_lr_find is True else config.auto_lr_find
+            tuner.lr_find(model, train_dataloaders, datamodule, attr_name=name)
 
     def stop(self, reason: str) -> None:
         """Ask training to stop at the next safe point, once its minimum of epochs and steps is reached."""
@@ -396,8 +418,9 @@ class Trainer(TrainerReadings):
         lifecycle.setup_data_and_model(run)
         if saved is not None:
             run.hooks.start("on_load_checkpoint", saved)
-            checkpoints.load_weights(module, saved, strict=module.strict_loading)
         strategy.setup_module(module)
+        if saved is not None:
+            checkpoints.load_weights(module, saved, strict=module.strict_loading, strategy=strategy)
         lifecycle.load_data(run, sources, self._seed or 0)
         run.take_transfer(make_transfer(strategy, module, run.datamodule))
         result: Any = None

@@ -45,7 +45,9 @@ class Collector:
         self._hook = ""
         self._dataloader: int | None = None
         self._batch: Any = None
-        self._batch_size: int | None = None
+        self._batch_size: float | None = None
+        self._whole_of: Any = None
+        self._whole_size: float | None = None
         self._restored: dict[str, Entry] = {}
         self.has_step_values = False
         """Whether anything is logged ``on_step`` in the open stage."""
@@ -72,6 +74,13 @@ class Collector:
         self._batch = batch
         self._batch_size = size
         self._dataloader = dataloader
+
+    def begin_part(self, share: float) -> None:
+        """Values logged from now on belong to a part of the batch with this share of its samples; 1.0 is the whole."""
+        if self._whole_size is None or self._whole_of is not self._batch:
+            self._whole_of = self._batch
+            self._whole_size = self._find_weight() if self._batch_size is None else self._batch_size
+        self._batch_size = self._whole_size if share == 1.0 else self._whole_size * share
 
     # Appending ----------------------------------------------------------------------------------------------------
 
@@ -131,7 +140,7 @@ class Collector:
         self._known[call] = entry
         return entry, is_new
 
-    def _find_weight(self) -> int:
+    def _find_weight(self) -> float:
         """The size of a batch that the order does not tell; 1 between batches."""
         self._batch_size = 1 if self._batch is None else self._find_batch_size(self._batch)
         return self._batch_size

@@ -49,11 +49,17 @@ class Report:
     def flush_epoch(self, stage: str, *, write: bool = True, keep: bool = False) -> dict[str, float]:
         """Reduce the epoch, write its row, and return its values by key; ``keep`` leaves it open."""
         values = self._collector.flush_epoch(stage, keep=keep)
-        self._take(stage, values, write=write)
+        self._take(stage, values, write=write, remember=not keep)
         return {key: value for key, (_, value) in values.items()}
 
     def _take(
-        self, stage: str, values: dict[str, tuple[Options, float]], *, write: bool = True, step: int | None = None
+        self,
+        stage: str,
+        values: dict[str, tuple[Options, float]],
+        *,
+        write: bool = True,
+        step: int | None = None,
+        remember: bool = True,
     ) -> None:
         if not values:
             return
@@ -68,14 +74,21 @@ class Report:
                 row[key] = value
         self._logged.update(row)
         if write:
-            self.write(stage, row, step)
+            self.write(stage, row, step, remember=remember)
 
     def _set(self, key: str, value: float) -> None:
         self._callback[key] = value
         self._versions[key] = self._versions.get(key, 0) + 1
 
-    def write(self, stage: str, metrics: dict[str, float], step: int | None = None) -> None:
-        """Give the loggers one row with the coordinates of now."""
+    def write(self, stage: str, metrics: dict[str, float], step: int | None = None, *, remember: bool = True) -> None:
+        """Give the loggers one row with the coordinates of now.
+
+        Args:
+            stage: of the run.
+            metrics: the values.
+            step: of the axis; updates by default.
+            remember: whether a resumed run has this row too; that of an epoch that was cut short it has not.
+        """
         if not metrics or not self._loggers:
             return
         progress = self._progress
@@ -90,7 +103,7 @@ class Report:
         )
         for logger in self._loggers:
             logger.write(row)
-        if step is None:
+        if step is None and remember:
             self._rows = [*(kept for kept in self._rows if kept.step == row.step), row]
 
     def rewind(self) -> None:
@@ -119,7 +132,10 @@ class Report:
     def callback_metrics(self) -> dict[str, Tensor]:
         """Newest value of every logged key, under its row's name and, where forked, under its bare name too."""
         flushed = {key: torch.tensor(value, dtype=torch.float64) for key, value in self._callback.items()}
-        latest = {key: torch.as_tensor(value) for key, value in self._collector.latest("train").items()}
+        latest = {
+            key: value if isinstance(value, Tensor) else torch.tensor(value, dtype=torch.float64)
+            for key, value in self._collector.latest("train").items()
+        }
         return flushed | latest
 
     @property

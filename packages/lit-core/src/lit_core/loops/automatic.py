@@ -115,6 +115,8 @@ class Automatic:
             module,
             step_of(module, "training_step"),
             gradient_sync="backward" if several or self._time_steps else "step",
+            gather_parts=step_end_of(module) is not None,
+            on_part=run.collector.begin_part,
         )
         self._step_end = step_end_of(module)
         self._enter = run.collector.enter
@@ -270,8 +272,7 @@ class Automatic:
                 self._run_backward(part, loss, weight / part.size, inputs=inputs, retain_graph=number < len(due))
         for part in active:
             if part.last:
-                if self._strategy.world_size > 1:
-                    average_gradients(part.parameters, self._strategy.collectives)
+                self._strategy.sync_gradients(part.parameters)
                 self._step_part(part)
         return output
 
@@ -366,20 +367,6 @@ def losses_of(output: Any, names: Sequence[str]) -> dict[str, Tensor | None]:
             "step them yourself."
         )
     return losses
-
-
-def average_gradients(parameters: Sequence[Tensor], collectives: Any) -> None:
-    """Average gradients over the processes; parameters without a gradient on every process stay without."""
-    have = torch.tensor([p.grad is not None for p in parameters], dtype=torch.int32, device=parameters[0].device)
-    chosen = [p for p, found in zip(parameters, collectives.all_reduce(have, "max").tolist(), strict=True) if found]
-    for parameter in chosen:
-        if parameter.grad is None:
-            parameter.grad = torch.zeros_like(parameter)
-    for dtype in dict.fromkeys(p.dtype for p in chosen):
-        grads = [p.grad for p in chosen if p.dtype is dtype and p.grad is not None]
-        flat = collectives.all_reduce(torch.cat([grad.reshape(-1) for grad in grads]), "mean")
-        for grad, part in zip(grads, flat.split([grad.numel() for grad in grads]), strict=True):
-            grad.copy_(part.view_as(grad))
 
 
 def _takes(module: LightningModule, name: str) -> bool:

@@ -44,7 +44,8 @@ def run(
         with evaluation_mode(module, inference=run.config.inference_mode):
             hooks.start(f"on_{name}_start")
             hooks.start(f"on_{name}_epoch_start")
-            outputs = _batches(run, stage, loaders, most, keep)
+            with run.strategy.evaluation(module):
+                outputs = _batches(run, stage, loaders, most, keep)
             if outputs is not None:
                 collector.enter(f"{name}_epoch_end")
                 getattr(module, f"{name}_epoch_end")(outputs[0] if len(outputs) == 1 else outputs)
@@ -65,8 +66,14 @@ def _batches(
     """All batches of all loaders; the steps' outputs by loader if an epoch_end wants them, else None."""
     name = _HOOK_PREFIX[stage]
     module, hooks, collector = run.module, run.hooks, run.collector
-    step = run.strategy.setup_step(module, step_of(module, f"{name}_step"), gradient_sync=None)
     step_end = getattr(module, f"{name}_step_end") if overrides(module, f"{name}_step_end", LightningModule) else None
+    step = run.strategy.setup_step(
+        module,
+        step_of(module, f"{name}_step"),
+        gradient_sync=None,
+        gather_parts=step_end is not None,
+        on_part=collector.begin_part,
+    )
     wanted = overrides(module, f"{name}_epoch_end", LightningModule)
     on_start, on_end = f"on_{name}_batch_start", f"on_{name}_batch_end"
     has_start, has_end = hooks.calls[on_start] is not None, hooks.calls[on_end] is not None

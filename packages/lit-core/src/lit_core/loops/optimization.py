@@ -67,7 +67,13 @@ class Manual:
                 )
         self._progress = run.progress
         self._counter = StepCounter(run)
-        self._step = run.strategy.setup_step(run.module, step_of(run.module, "training_step"), gradient_sync="backward")
+        self._step = run.strategy.setup_step(
+            run.module,
+            step_of(run.module, "training_step"),
+            gradient_sync="backward",
+            gather_parts=step_end_of(run.module) is not None,
+            on_part=run.collector.begin_part,
+        )
         self._step_end = step_end_of(run.module)
         self._enter = run.collector.enter
 

@@ -28,17 +28,18 @@ def run(run: Run, loaders: list[PreparedLoader], *, keep: bool = True) -> list[A
     with evaluation_mode(module, inference=run.config.inference_mode):
         hooks.start("on_predict_start")
         hooks.start("on_predict_epoch_start")
-        for index, loader in enumerate(loaders):
-            extra, batch_idx = (index,) if several else (), -1
-            for batch_idx, batch in loader.open():
-                if run.transfer is not None:
-                    batch = run.transfer(batch, index)
-                hooks.start("on_predict_batch_start", batch, batch_idx, index)
-                output = step(batch, batch_idx, *extra)
-                hooks.end("on_predict_batch_end", output, batch, batch_idx, index)
-                if keep:
-                    results[index].append(output)
-            loader.check_end(batch_idx + 1)
+        with run.strategy.evaluation(module):
+            for index, loader in enumerate(loaders):
+                extra, batch_idx = (index,) if several else (), -1
+                for batch_idx, batch in loader.open():
+                    if run.transfer is not None:
+                        batch = run.transfer(batch, index)
+                    hooks.start("on_predict_batch_start", batch, batch_idx, index)
+                    output = step(batch, batch_idx, *extra)
+                    hooks.end("on_predict_batch_end", output, batch, batch_idx, index)
+                    if keep:
+                        results[index].append(output)
+                loader.check_end(batch_idx + 1)
         hooks.end("on_predict_epoch_end")
     hooks.end("on_predict_end")
     return results if several else results[0] if results else []

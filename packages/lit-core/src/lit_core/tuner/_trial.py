@@ -157,7 +157,7 @@ def _known(settings: dict[str, Any]) -> dict[str, Any]:
 
 def _settings(trainer: Trainer) -> dict[str, Any]:
     """The arguments that would make such a Trainer; objects that hold a state are copied."""
-    config: TrainerConfig = trainer.__getstate__()["_config"]
+    config: TrainerConfig = trainer.settings
     given = {field.name: getattr(config, field.name) for field in fields(config)}
     kept = ("logger", "callbacks")  # replaced in a trial
     return {name: value if name in kept else copy.deepcopy(value) for name, value in given.items()}
