@@ -36,6 +36,8 @@ from lit_core.callbacks import (
     WeightAveraging,
 )
 from lit_core.hooks import PHASES
+from lit_core.profilers import ProfilerCallback, SimpleProfiler
+from lit_core.tuner import BatchSizeFinder, LearningRateFinder
 
 
 class Forgets(BasePredictionWriter):
@@ -75,6 +77,9 @@ TABLE: dict[str, Callable[[], Callback]] = {
     "throughput": lambda: ThroughputMonitor(every_n_steps=2),
     "timer": lambda: Timer("1h"),
     "weight averaging": WeightAveraging,
+    "profiler": lambda: ProfilerCallback(SimpleProfiler()),
+    "finder of a learning rate": lambda: LearningRateFinder(num_training=12, update_attr=False),
+    "finder of a batch size": lambda: BatchSizeFinder(max_trials=2, steps_per_trial=1, update_attr=False),
     "progress bar": lambda: ProgressBar(refresh_s=0.0, line_s=0.0, stream=io.StringIO()),
 }
 
@@ -90,6 +95,7 @@ class Model(LightningModule):
         super().__init__()
         self.backbone = nn.Linear(3, 8)
         self.layers = nn.Sequential(self.backbone, nn.Dropout(0.5), nn.Linear(8, 1))
+        self.lr, self.batch_size = 0.01, 2  # for the finders
 
     def forward(self, x):
         return self.layers(x)
@@ -107,6 +113,10 @@ class Model(LightningModule):
 
     def test_step(self, batch, batch_idx):
         self.log("test_loss", self.loss(batch))
+
+    def train_dataloader(self):
+        x = torch.linspace(-1, 1, 96).reshape(32, 3)
+        return DataLoader(TensorDataset(x, x.sum(1, keepdim=True)), batch_size=self.batch_size)
 
     def configure_optimizers(self):
         return torch.optim.Adam([p for p in self.parameters() if p.requires_grad], lr=0.01)

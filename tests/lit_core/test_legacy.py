@@ -137,10 +137,9 @@ def test_the_warning_points_at_the_line_that_calls_the_trainer() -> None:
 def test_a_checkpoint_callback_joins_the_other_callbacks() -> None:
     bar, saver = ProgressBar(), ModelCheckpoint(monitor="loss")
 
+    quiet: dict[str, Any] = {"accelerator": "cpu", "logger": False, "enable_model_summary": False}
     with pytest.warns(DeprecationWarning, match="checkpoint_callback"):
-        trainer = Trainer(
-            accelerator="cpu", logger=False, callbacks=bar, checkpoint_callback=saver, enable_model_summary=False
-        )
+        trainer = Trainer(**quiet, callbacks=bar, checkpoint_callback=saver)
 
     assert trainer.callbacks == [bar, saver]
 

@@ -183,6 +183,20 @@ def test_each_optimizer_has_its_own_accumulation_and_clipping() -> None:
     assert runner.global_step == len(steps["a"] | steps["b"])
 
 
+def test_a_scheduler_of_updates_counts_the_steps_of_its_own_optimizer() -> None:
+    class Scheduled(Joint):
+        def configure_optimizers(self) -> Any:
+            configs = super().configure_optimizers()
+            for config in configs:
+                scheduler = torch.optim.lr_scheduler.StepLR(config["optimizer"], 1, gamma=0.5)
+                config["lr_scheduler"] = {"scheduler": scheduler, "interval": "step"}
+            return configs
+
+    runner = trainer()
+    runner.fit(Scheduled(b={"accumulate_grad_batches": 4}), loader(16, 2))
+    assert [config.scheduler.last_epoch for config in runner.lr_scheduler_configs] == [8, 2]
+
+
 @pytest.mark.parametrize(
     ("own", "message"),
     [

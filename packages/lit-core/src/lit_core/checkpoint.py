@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 from torch import nn
 
 from lit_accelerators import Strategy, rng_state
-from lit_checkpoint import CheckpointIO, FileCheckpointIO, load, load_lightning
+from lit_checkpoint import CheckpointIO, load, load_lightning
 from lit_core.__about__ import __version__
 from lit_core.callbacks.base import Callback
 from lit_core.hooks import overrides
@@ -109,7 +109,7 @@ def read(
         map_location: where tensors are put.
         weights_only: refuse what would run code; classes of PyTorch Lightning itself become their names.
     """
-    if io is not None and not isinstance(io, FileCheckpointIO):
+    if io is not None:
         return io.load(path, map_location=map_location, weights_only=weights_only)
     try:
         return load(path, map_location=map_location, weights_only=weights_only)

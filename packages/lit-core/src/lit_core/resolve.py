@@ -102,7 +102,12 @@ def join_callbacks(callbacks: list[Callback], configured: Any) -> list[Callback]
 
 def resolve_io(config: TrainerConfig) -> CheckpointIO:
     """How checkpoints are written: single files, unless a plugin does it."""
-    return _plugin(config, CheckpointIO) or FileCheckpointIO()
+    return given_io(config) or FileCheckpointIO()
+
+
+def given_io(config: TrainerConfig) -> CheckpointIO | None:
+    """The plugin that reads and writes checkpoints, if one was given."""
+    return _plugin(config, CheckpointIO)
 
 
 def _plugin(config: TrainerConfig, kind: Callable[..., Plugin]) -> Plugin | None:

@@ -253,7 +253,8 @@ class Run:
             self.read_time()
         if self.strategy.world_size > 1:
             own = self.stop.request(soon=soon), self.validation_time_up, self._batches_until_next()
-            told = self.strategy.collectives.all_gather_object(own)
+            collectives = self.strategy.collectives
+            told = collectives.all_gather_object(own)
             self.stop.agree(request for request, _, _ in told)
             _, self.validation_time_up, wait = told[0]
             self.agree_at = self.progress.batches + wait

@@ -29,6 +29,7 @@ from lit_core.processes import Outcome, bring_back, in_process_zero, take_over
 from lit_core.progress import Progress
 from lit_core.readings import TrainerReadings
 from lit_core.resolve import (
+    given_io,
     join_callbacks,
     resolve_callbacks,
     resolve_io,
@@ -410,7 +411,7 @@ class Trainer(TrainerReadings):
         """Set up, restore, run the loop of the stage, tear down."""
         module, strategy = run.module, run.strategy
         self._seed = self.broadcast(self._seed)
-        saved = None if path is None else checkpoints.read(path, self._io)
+        saved = None if path is None else checkpoints.read(path, given_io(self._config))
         if saved is not None and run.stage == "fit":
             checkpoints.check_format(saved, path or "")
             self._seed = saved["loops"]["order_seed"]

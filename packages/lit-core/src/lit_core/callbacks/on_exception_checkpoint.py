@@ -17,7 +17,7 @@ class OnExceptionCheckpoint(Callback):
 
     It holds the weights and the clock as they were after the last complete batch; a resumed run runs the batch that
     failed again. Random numbers that this batch had drawn, and numbers that it had logged, are in it: resuming is not
-    exact to the bit, as it is from checkpoints of :class:`~lit_core.callbacks.ModelCheckpoint`. If saving fails too,
+    exact to the bit, as it is from checkpoints of :class:`lit_core.ModelCheckpoint`. If saving fails too,
     that is a warning, and the first exception goes on.
 
     With several processes an exception is one process's, and a checkpoint needs all of them: it warns and saves

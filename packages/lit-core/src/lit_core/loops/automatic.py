@@ -132,6 +132,8 @@ class Automatic:
         self._own_clipping = own["configure_gradient_clipping"]
         self._heard = {name for name in _BACKWARD_EVENTS if calls[name] is not None}
         self._has_step_schedulers = any(s.interval == "step" for s in run.optimizers.schedulers)
+        self._counts = [run.progress.optimizer_steps.get(part.name, 0) for part in self._parts]
+        """Steps of each optimizer when the schedulers last looked."""
         self._refuse_contradictions(own)
 
     def _refuse_contradictions(self, own: dict[str, bool]) -> None:
@@ -316,7 +318,10 @@ class Automatic:
         progress = self._progress
         progress.global_step += 1
         if self._has_step_schedulers:
-            step_schedulers(self._run, "step", self._turns[progress.batches % len(self._turns)])
+            counts = [progress.optimizer_steps.get(part.name, 0) for part in self._parts]
+            stepped = [part.index for part in self._parts if counts[part.index] != self._counts[part.index]]
+            self._counts = counts
+            step_schedulers(self._run, "step", stepped)
 
     def finish_group(self) -> None:
         """Step what an epoch shorter than announced left in an open group, weighted by the batches that came."""
