@@ -157,7 +157,7 @@ class Report:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Restore :meth:`state_dict`."""
         self._callback, self._logged, self._bar = dict(state["callback"]), dict(state["logged"]), dict(state["bar"])
-        self._rows = [Row(**row) for row in state["rows"]]
+        self._rows = [Row(**row) for row in state.get("rows", ())]  # absent in the first checkpoints of format 1
 
 
 def _bare(key: str) -> str:
