@@ -169,6 +169,7 @@ class Trainer(TrainerReadings):
         self._module: LightningModule | None = None
         self._datamodule: LightningDataModule | None = None
         self._log_dir: str | None = None
+        self._goes_on = False
 
     # What it does -----------------------------------------------------------------------------------------------------
 
@@ -333,6 +334,7 @@ class Trainer(TrainerReadings):
         if ckpt_path is None and stage == "fit":
             ckpt_path = self._resume_from
         path = lifecycle.choose_checkpoint(stage, ckpt_path, self._callbacks, self._root)
+        self._goes_on = ckpt_path is not None
         self._stop = StopSignal()
         self._seed = lifecycle.order_seed() if self._seed is None else self._seed
         launcher = self._strategy.launcher
@@ -442,6 +444,8 @@ class Trainer(TrainerReadings):
         lifecycle.log_hyperparameters(run, self._loggers)
         if saved is not None:
             checkpoints.restore(run, saved, self._callbacks)
+            run.report.rewind()
+        elif self._goes_on and not run.progress.batches:  # there is no checkpoint yet, but perhaps rows
             run.report.rewind()
         began = run.progress.batches
         if not run.config.dev_batches:
