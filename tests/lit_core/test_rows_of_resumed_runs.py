@@ -11,7 +11,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from lit_loggers import CSVLogger, TensorBoardLogger
 from tests.lit_core.resumable import Automatic, SaveAll, noisy_loader
-from tests.lit_core.tiny import trainer
+from tests.lit_core.tiny import Regression, loader, trainer
 
 
 def fit(root: Path, logger: Any, saved: Path | None, ckpt: Path | None = None) -> None:
@@ -50,3 +50,23 @@ def test_a_run_that_went_on_past_its_checkpoint_and_is_resumed_from_it_has_each_
     fit(again, make(again), None, tmp_path / "saved" / f"{point}.ckpt")
 
     assert read(again / "run") == expected
+
+
+def test_an_attempt_that_died_before_its_first_checkpoint_leaves_no_rows_to_the_next(tmp_path: Path) -> None:
+    class Dies(Regression):
+        def training_step(self, batch: Any, batch_idx: int) -> Any:
+            if self.global_step == 3:
+                raise RuntimeError("gone")
+            return super().training_step(batch, batch_idx)
+
+    def fit(module: Regression) -> str:
+        logger = CSVLogger(tmp_path, name="rows", version=0)
+        runner = trainer(logger=logger, log_every_n_steps=1, default_root_dir=tmp_path)
+        runner.fit(module, loader(8, 2), ckpt_path="last")
+        return (tmp_path / "rows" / "version_0" / "metrics.csv").read_text()
+
+    with pytest.raises(RuntimeError, match="gone"):
+        fit(Dies())
+    text = fit(Regression())
+    steps = [line.split(",")[0] for line in text.splitlines() if ",train," in line]
+    assert len(steps) == len(text.splitlines()) - 1 == 5  # four updates and the epoch, none twice
