@@ -1,5 +1,7 @@
 """Giving every process the weights of rank 0."""
 
+from collections.abc import Iterable
+
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
@@ -22,8 +24,17 @@ def broadcast_weights(module: nn.Module, collectives: Collectives) -> None:
             f"These parameters have no shape yet: {', '.join(lazy)}. Run one batch through the module before the run."
         )
     _check_alike(tensors, collectives)
+    _broadcast(tensors.values())
+
+
+def broadcast_buffers(module: nn.Module) -> None:
+    """Overwrite buffers with those of rank 0."""
+    _broadcast(module.buffers())
+
+
+def _broadcast(tensors: Iterable[Tensor]) -> None:
     pending = []
-    for tensor in tensors.values():
+    for tensor in tensors:
         if tensor.numel() == 0 or tensor.layout != torch.strided:
             continue
         dense = tensor.detach().contiguous()

@@ -20,7 +20,7 @@ from lit_accelerators.precision.full import FullPrecision
 from lit_accelerators.strategies._compression import make_comm_hook
 from lit_accelerators.strategies._processes import START_SUFFIXES, Processes, StartMethod
 from lit_accelerators.strategies._reducer import SyncedModule
-from lit_accelerators.strategies._same_weights import broadcast_weights
+from lit_accelerators.strategies._same_weights import broadcast_buffers, broadcast_weights
 from lit_accelerators.strategies._state import (
     average_gradients,
     gradients_of,
@@ -154,7 +154,12 @@ class DDPStrategy(Strategy):
         return synced_step
 
     def evaluation(self, module: nn.Module) -> AbstractContextManager[None]:
-        """Do nothing: every process holds the whole module."""
+        """Give every process the buffers of process 0: what is evaluated is the module that a checkpoint holds.
+
+        Training does so before each forward pass; then every process updates running statistics by its own batch.
+        """
+        if self._processes.joined and self._options.get("broadcast_buffers", True):
+            broadcast_buffers(module)
         return nullcontext()
 
     def backward(self, loss: Tensor, *args: Any, **kwargs: Any) -> None:
