@@ -6,6 +6,8 @@ from collections.abc import Iterable, Mapping
 from importlib import import_module
 from typing import Any
 
+from lit_accelerators.registry import precision_name
+
 
 def translate(given: Mapping[str, Any], known: Iterable[str]) -> dict[str, Any]:
     """Today's arguments for older ones, with one warning each.
@@ -44,7 +46,7 @@ def merge_legacy(given: dict[str, Any], legacy: Mapping[str, Any]) -> dict[str, 
         merged |= {"accelerator": kind, "strategy": strategy}
         _warn(f"Trainer(accelerator={accelerator!r}) is the older spelling of Trainer(strategy={strategy!r}).")
     if precision in (16, 32, 64, "bf16"):
-        merged |= _precision(precision)
+        merged["precision"] = precision_name(precision)
         _warn(f"Trainer(precision={precision!r}) is the older spelling of Trainer(precision={merged['precision']!r}).")
     if merged["gradient_clip_val"] == 0:  # 1.0's default, which clips nothing
         merged["gradient_clip_val"] = None
@@ -56,10 +58,6 @@ def merge_legacy(given: dict[str, Any], legacy: Mapping[str, Any]) -> dict[str, 
 
 def _checkpoint_callback(value: Any) -> dict[str, Any]:
     return {"enable_checkpointing": value} if isinstance(value, bool) else {"callbacks": [value]}
-
-
-def _precision(value: Any) -> dict[str, Any]:
-    return {"precision": {16: "16-mixed", 32: "32-true", 64: "64-true", "bf16": "bf16-mixed"}[value]}
 
 
 def _tpu_cores(value: Any) -> dict[str, Any]:

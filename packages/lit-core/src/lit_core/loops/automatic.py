@@ -6,7 +6,6 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.optim import Optimizer
 
 from lit_core.data.time import detached_state
 from lit_core.hooks import overrides, step_of
@@ -331,7 +330,7 @@ class Automatic:
         for part in self._parts:
             if part.pending:
                 came = part.came(self._progress.batch, self._run.num_batches)
-                _scale_gradients(part.optimizer, part.size / came)
+                part.scale_gradients(part.size / came)
                 self._step_part(part)
         if self._counter.steps != steps_before:
             self._count_update()
@@ -378,10 +377,3 @@ def _takes(module: LightningModule, name: str) -> bool:
     """Whether ``training_step`` has a parameter of this name."""
     step: Callable[..., Any] = module.training_step
     return name in inspect.signature(step).parameters
-
-
-def _scale_gradients(optimizer: Optimizer, factor: float) -> None:
-    for group in optimizer.param_groups:
-        for parameter in group["params"]:
-            if parameter.grad is not None:
-                parameter.grad.mul_(factor)

@@ -36,6 +36,12 @@ class Part:
         """The gradients were used, or cleared."""
         self.pending = 0
 
+    def scale_gradients(self, factor: float) -> None:
+        """Multiply the gradients, where there are any."""
+        for parameter in self.parameters:
+            if parameter.grad is not None:
+                parameter.grad.mul_(factor)
+
     @property
     def parameters(self) -> list[Tensor]:
         """All that the optimizer updates."""
