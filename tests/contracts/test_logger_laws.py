@@ -23,7 +23,7 @@ Rows = list[tuple[int, dict[str, float]]]
 
 
 def read_csv(text: str) -> Rows:
-    coordinates = {"step", "stage", "epoch", "batch", "samples", "wall_time_s"}
+    coordinates = {"step", "stage", "epoch", "batch", "samples", "wall_time_s", "evaluated"}
     return [
         (int(row["step"]), {k: float(v) for k, v in row.items() if k not in coordinates and v != ""})
         for row in csv.DictReader(text.splitlines())
@@ -186,6 +186,27 @@ def test_nothing_is_created_before_the_first_write(case, place):
     logger.flush()
     logger.finalize()
     assert place.names() == []
+
+
+def test_truncate_forgets_rows_of_evaluated_batches_by_their_number(case, place):
+    """Ten updates, an evaluation of three batches after each second one; the run stood after the fourth batch of them."""
+    logger = case.make(place.url)
+
+    def evaluate(step: int, first: int, value: float) -> None:
+        for number in range(first, first + 3):
+            logger.log_metrics({"val": value}, step=step, stage="validate", evaluated=number)
+
+    for step in range(10):
+        logger.log_metrics({"a": float(step)}, step=step)
+        if step % 2:
+            evaluate(step, 3 * (step // 2), 1.0)
+    logger.truncate(3, evaluated=4)
+    evaluate(9, 4, 2.0)
+    logger.log_metrics({"a": 0.5}, step=4)
+    logger.finalize()
+    found = case.rows(logger.log_dir)
+    assert [metrics["a"] for _, metrics in found if "a" in metrics] == [0.0, 1.0, 2.0, 3.0, 0.5]
+    assert [metrics["val"] for _, metrics in found if "val" in metrics] == [1.0] * 4 + [2.0] * 3
 
 
 def test_truncate_forgets_what_lies_past_the_step(case, place):

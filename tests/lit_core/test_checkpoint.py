@@ -1,5 +1,6 @@
 """Resuming from any safe point equals not having stopped, bit for bit."""
 
+import csv
 import sys
 import types
 from collections.abc import Iterator
@@ -12,6 +13,7 @@ import torch
 
 from lit_checkpoint import CheckpointIO
 from lit_core import Callback, EarlyStopping, LightningModule, ModelCheckpoint
+from lit_loggers import CSVLogger
 from tests.lit_core.resumable import MODULES, Automatic, SaveAll, comparable, final_state, noisy_loader
 from tests.lit_core.tiny import Regression, Rows, loader, same, trainer, weights
 
@@ -101,6 +103,30 @@ def test_training_further_than_first_planned_equals_having_planned_it(tmp_path: 
     assert same(final_state(resumed, twin)["weights"], final_state(runner, module)["weights"])
     assert twin.seen == module.seen[3:]
     assert resumed.callback_metrics["loss_epoch"] == runner.callback_metrics["loss_epoch"]
+
+
+def test_rows_of_evaluated_batches_are_neither_lost_nor_written_twice_by_a_resume(tmp_path: Path) -> None:
+    class Watched(Regression):
+        def validation_step(self, batch: Any, batch_idx: int) -> None:
+            self.log("val", self.loss(batch), on_step=True, on_epoch=True)
+
+    def train(folder: Path, ckpt: Path | None, **settings: Any) -> list[list[tuple[str, str]]]:
+        torch.manual_seed(3)
+        save = SaveAll(folder, [])
+        logger = CSVLogger(folder, version=0)
+        runner = trainer(logger=logger, log_every_n_steps=1, val_check_interval=2, callbacks=[save], **settings)
+        runner.fit(Watched(), loader(), loader(4, 2, shuffle=False), ckpt_path=ckpt)
+        with open(Path(logger.log_dir, "metrics.csv")) as file:
+            rows = list(csv.DictReader(file))
+        return sorted(sorted(item for item in row.items() if item[0] != "wall_time_s") for row in rows)
+
+    expected = train(tmp_path / "whole", None, max_epochs=2)
+    assert sum(dict(row)["evaluated"] != "" for row in expected) == 8
+    saved = sorted((tmp_path / "whole").glob("*.ckpt"))
+    for checkpoint in saved[2:-1]:
+        folder = tmp_path / f"from {checkpoint.name}"
+        train(folder, None, max_epochs=2)
+        assert train(folder, checkpoint, max_epochs=2) == expected, checkpoint.name
 
 
 def test_the_mean_of_an_epoch_that_was_cut_and_resumed_is_over_all_of_it(tmp_path: Path) -> None:

@@ -95,8 +95,11 @@ class Rows(Logger):
     def log_hyperparams(self, params: Mapping[str, Any]) -> None:
         self.hparams = dict(params)
 
-    def truncate(self, step: int) -> None:
-        self.rows = [row for row in self.rows if row.step <= step]
+    def truncate(self, step: int, evaluated: int | None = None) -> None:
+        def stays(row: Row) -> bool:
+            return row.step <= step if row.evaluated is None or evaluated is None else row.evaluated < evaluated
+
+        self.rows = [row for row in self.rows if stays(row)]
 
     def flush(self) -> None: ...
 

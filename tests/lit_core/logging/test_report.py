@@ -161,8 +161,8 @@ def test_step_values_in_evaluation_are_rows_by_batch_and_epoch_values_stay_apart
     runner = trainer(logger=rows, max_epochs=2)
     runner.fit(Steps(), loader(2, 2), loader(6, 2))
     steps = [row for row in rows.rows if "v_step" in row.metrics]
-    assert [(row.stage, row.step, row.metrics) for row in steps] == [
-        ("validate", number, {"v_step": float(number % 3)}) for number in range(6)
+    assert [(row.stage, row.step, row.evaluated, row.metrics) for row in steps] == [
+        ("validate", 1 + number // 3, number, {"v_step": float(number % 3)}) for number in range(6)
     ]
     assert [row.metrics for row in rows.rows if "v_epoch" in row.metrics] == [{"v_epoch": 1.0, "quiet": 1.0}] * 2
 

@@ -3,7 +3,7 @@
 import csv
 import io
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from os import PathLike
 from typing import IO, Any
 
@@ -12,6 +12,7 @@ from lit_loggers.logger import Logger, Row
 from lit_loggers.values import as_floats
 
 COORDINATES = ("step", "stage", "epoch", "batch", "samples", "wall_time_s")
+_EVALUATED = "evaluated"
 METRICS_FILE = "metrics.csv"
 HPARAMS_FILE = "hparams.json"
 
@@ -20,7 +21,7 @@ class CSVLogger(Logger):
     """Writes ``metrics.csv`` and ``hparams.json`` to ``save_dir/name/version_N``.
 
     The file has a column for each coordinate of a row (``step``, ``stage``, ``epoch``, ``batch``, ``samples``,
-    ``wall_time_s``) and one for each metric. When a new metric comes, the header grows: the file is written anew and
+    ``wall_time_s``; ``evaluated`` from the first row that has it) and one for each metric. When a new metric comes, the header grows: the file is written anew and
     replaced in one go. Rows are held back until ``flush_every_n_rows`` are there or :meth:`flush` is called; a crash
     loses at most those.
 
@@ -90,7 +91,7 @@ class CSVLogger(Logger):
             ValueError: If a metric has the name of a coordinate.
         """
         metrics = as_floats(row.metrics, self._prefix)
-        if clash := metrics.keys() & COORDINATES:
+        if clash := metrics.keys() & {*COORDINATES, _EVALUATED}:
             raise ValueError(
                 f"Metrics cannot be called {sorted(clash)}: that is the column of a coordinate; rename them."
             )
@@ -112,13 +113,24 @@ class CSVLogger(Logger):
 
         self._folder.replace(HPARAMS_FILE, write)
 
-    def truncate(self, step: int) -> None:
-        """Remove rows past ``step``, also those that an earlier logger wrote to the same version."""
-        self._rows = [row for row in self._rows if row["step"] <= step]
+    def truncate(self, step: int, evaluated: int | None = None) -> None:
+        """Remove rows past ``step``, also those that an earlier logger wrote to the same version.
+
+        Args:
+            step: rows past it are removed.
+            evaluated: rows with a number of their own are removed from this one on instead.
+        """
+
+        def stays(row: Mapping[str, Any]) -> bool:
+            if evaluated is None or not row.get(_EVALUATED):
+                return int(row["step"]) <= step
+            return int(row[_EVALUATED]) < evaluated
+
+        self._rows = [row for row in self._rows if stays(row)]
         self._next_step = step + 1
         columns = self._read_columns()
         if columns:
-            self._rewrite(columns, step)
+            self._rewrite(columns, stays)
 
     def flush(self) -> None:
         """Append the rows held back to the file."""
@@ -130,7 +142,7 @@ class CSVLogger(Logger):
         new = dict.fromkeys(key for row in self._rows for key in row if key not in known)
         columns = [*(before or COORDINATES), *new]
         if before and new:
-            self._rewrite(columns, None)
+            self._rewrite(columns)
         text = io.StringIO()
         writer = csv.DictWriter(text, columns, lineterminator="\n")
         if not before:
@@ -153,10 +165,10 @@ class CSVLogger(Logger):
                     self._columns = next(csv.reader(line for line in file if line.endswith("\n")), [])
                     torn = not self._columns or any(not line.endswith("\n") for line in file)
                 if torn:
-                    self._rewrite(self._columns, None)
+                    self._rewrite(self._columns)
         return self._columns
 
-    def _rewrite(self, columns: list[str], last_step: int | None) -> None:
+    def _rewrite(self, columns: list[str], stays: Callable[[Mapping[str, Any]], bool] = bool) -> None:
         def write(file: IO[str]) -> None:
             if not columns:
                 return
@@ -164,7 +176,7 @@ class CSVLogger(Logger):
             writer.writeheader()
             with self._folder.read(METRICS_FILE) as old:
                 for row in csv.DictReader(_whole_lines(old)):
-                    if last_step is None or int(row["step"]) <= last_step:
+                    if stays(row):
                         writer.writerow(row)
 
         self._folder.replace(METRICS_FILE, write)

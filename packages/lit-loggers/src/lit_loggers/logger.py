@@ -11,6 +11,8 @@ class Row:
     """Numbers measured at one moment of a run, with every coordinate of that moment; a logger chooses its axis.
 
     ``step`` counts optimizer updates (``global_step``). The coordinates that a plain loop does not know stay ``None``.
+    ``evaluated`` is known of a row that belongs to one batch of an evaluation: the batches evaluated in its stage before
+    it, over the whole run. Many such rows share a step, so it is their axis.
     """
 
     metrics: Mapping[str, float]
@@ -20,6 +22,7 @@ class Row:
     batch: int | None = None
     samples: int | None = None
     wall_time_s: float | None = None
+    evaluated: int | None = None
 
     @property
     def coordinates(self) -> dict[str, Any]:
@@ -31,6 +34,7 @@ class Row:
             "batch": self.batch,
             "samples": self.samples,
             "wall_time_s": self.wall_time_s,
+            "evaluated": self.evaluated,
         }
         return {name: value for name, value in named.items() if value is not None}
 
@@ -80,8 +84,14 @@ class Logger(ABC):
         """Record the settings of the run; nested mappings are allowed."""
 
     @abstractmethod
-    def truncate(self, step: int) -> None:
-        """Forget rows past ``step``: a run resumed from there will write them again."""
+    def truncate(self, step: int, evaluated: int | None = None) -> None:
+        """Forget what a run resumed from ``step`` will write again.
+
+        Args:
+            step: rows past it are forgotten.
+            evaluated: rows that belong to one batch of an evaluation are forgotten from this number on instead; by
+                default they go by their step, as the others.
+        """
 
     @abstractmethod
     def flush(self) -> None:

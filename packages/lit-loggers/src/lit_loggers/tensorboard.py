@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter
 
 AXES = ("step", "epoch", "batch", "samples")
+_STEP_OF_EVALUATED = "evaluated/global_step"
 _FLUSH_BYTES = 1 << 18
 _FLUSH_AFTER_S = 10.0
 _STATUS = {"success": "STATUS_SUCCESS", "failed": "STATUS_FAILURE", "interrupted": "STATUS_UNKNOWN"}
@@ -36,7 +37,9 @@ class TensorBoardLogger(Logger):
         version: Of the run: a number, or a folder name. ``None`` takes the next free number. An existing version is
             continued.
         axis: Coordinate that is the horizontal axis: ``"step"``, ``"epoch"``, ``"batch"`` or ``"samples"``. With
-            another than ``"step"`` the step is written as a scalar of that name: :meth:`truncate` goes by it.
+            another than ``"step"`` the step is written as a scalar of that name: :meth:`truncate` goes by it. Rows
+            that belong to one batch of an evaluation have their own number, ``evaluated``, as the axis, and the step
+            as a scalar named ``"evaluated/global_step"``.
         prefix: Put before the name of every metric, with ``-`` between.
 
     Example:
@@ -120,15 +123,16 @@ class TensorBoardLogger(Logger):
         """
         metrics = as_floats(row.metrics, self._prefix)
         coordinates = row.coordinates
-        if self._axis not in coordinates:
+        axis = self._axis if row.evaluated is None else "evaluated"
+        if axis not in coordinates:
             raise ValueError(
-                f"axis={self._axis!r}, but the row has only {', '.join(coordinates)}: log it with {self._axis}=..., or "
-                "choose another axis."
+                f"axis={axis!r}, but the row has only {', '.join(coordinates)}: log it with {axis}=..., or choose "
+                "another axis."
             )
-        if self._axis != "step":
-            metrics.setdefault("step", float(row.step))
+        if axis != "step":
+            metrics.setdefault("step" if row.evaluated is None else _STEP_OF_EVALUATED, float(row.step))
         self._put_params()
-        self._add(_scalars(metrics, coordinates[self._axis]))
+        self._add(_scalars(metrics, coordinates[axis]))
 
     def log_hyperparams(self, params: Mapping[str, Any]) -> None:
         """Record settings for the HPARAMS tab, nested ones as ``optimizer/lr``.
@@ -144,10 +148,15 @@ class TensorBoardLogger(Logger):
                 stacklevel=2,
             )
 
-    def truncate(self, step: int) -> None:
+    def truncate(self, step: int, evaluated: int | None = None) -> None:
         """Let TensorBoard forget what lies past ``step``, also if an earlier logger wrote it to the same version.
 
-        A new event file begins with the mark of a restart, at which readers drop everything from there on.
+        A new event file begins with the mark of a restart, at which readers drop everything from there on; what of that
+        is not past is written again.
+
+        Args:
+            step: rows past it are forgotten.
+            evaluated: rows with a number of their own are forgotten from this one on instead.
         """
         self._next_step = step + 1
         self.flush()
@@ -157,7 +166,7 @@ class TensorBoardLogger(Logger):
         if self._writer is not None:
             self._writer.close()
             self._writer = None
-        first, kept = (step + 1, []) if self._axis == "step" else self._first_past(step)
+        first, kept = self._first_past(step, evaluated)
         if first is None:
             return
         from tensorboard.compat.proto.event_pb2 import Event, SessionLog
@@ -206,17 +215,23 @@ class TensorBoardLogger(Logger):
             self._events.flush()
             self._events = None
 
-    def _first_past(self, step: int) -> tuple[int | None, list[Any]]:
-        """Where on the axis rows past ``step`` begin, and the events from there on that are not past it."""
-        events = _read_events(self._folder.path)
-        steps = {
-            id(event): value.simple_value for event in events for value in event.summary.value if value.tag == "step"
-        }
-        past = {key for key, value in steps.items() if value > step}
-        first = min((event.step for event in events if id(event) in past), default=None)
+    def _first_past(self, step: int, evaluated: int | None) -> tuple[int | None, list[Any]]:
+        """Where on the axis forgotten rows begin, and the events from there on that are not forgotten."""
+        rows = [(event, self._is_past(event, step, evaluated)) for event in _read_events(self._folder.path)]
+        first = min((event.step for event, past in rows if past), default=None)
         if first is None:
             return None, []
-        return first, [event for event in events if event.step >= first and id(event) in steps.keys() - past]
+        return first, [event for event, past in rows if event.step >= first and past is False]
+
+    def _is_past(self, event: Any, step: int, evaluated: int | None) -> bool | None:
+        """Whether an event is a row to be forgotten; None if it is no row."""
+        values = {value.tag: value.simple_value for value in event.summary.value}
+        if not values or any(tag.startswith("_hparams_/") for tag in values):
+            return None
+        if _STEP_OF_EVALUATED in values:
+            return bool(values[_STEP_OF_EVALUATED] > step if evaluated is None else event.step >= evaluated)
+        own = event.step if self._axis == "step" else values.get("step")
+        return None if own is None else bool(own > step)
 
 
 class _EventFile:

@@ -30,7 +30,7 @@ class Report:
         self._logged: dict[str, float] = {}
         self._bar: dict[str, float] = {}
         self._versions: dict[str, int] = {}
-        self._batches: dict[str, int] = {}
+        self._evaluated: dict[str, int] = {}
         self._rows: list[Row] = []
 
     def flush_steps(self, stage: str) -> None:
@@ -40,11 +40,12 @@ class Report:
     def flush_batch(self, stage: str, *, write: bool) -> None:
         """Write what a batch of an evaluation logged ``on_step``: this process's values, by the number of the batch.
 
-        The axis counts the batches of all evaluations of the stage, so that the rows of several do not overlap.
+        The number counts the batches of all evaluations of the stage, so that the rows of several do not overlap.
         """
-        number = self._batches[stage] = self._batches.get(stage, -1) + 1
+        values = self._collector.flush_steps(stage, alone=True)
         if write:
-            self._take(stage, self._collector.flush_steps(stage, alone=True), step=number)
+            number = self._evaluated[stage] = self._evaluated.get(stage, -1) + 1
+            self._take(stage, values, evaluated=number)
 
     def flush_epoch(self, stage: str, *, write: bool = True, keep: bool = False) -> dict[str, float]:
         """Reduce the epoch, write its row, and return its values by key; ``keep`` leaves it open."""
@@ -58,7 +59,7 @@ class Report:
         values: dict[str, tuple[Options, float]],
         *,
         write: bool = True,
-        step: int | None = None,
+        evaluated: int | None = None,
         remember: bool = True,
     ) -> None:
         if not values:
@@ -74,19 +75,21 @@ class Report:
                 row[key] = value
         self._logged.update(row)
         if write:
-            self.write(stage, row, step, remember=remember)
+            self.write(stage, row, evaluated, remember=remember)
 
     def _set(self, key: str, value: float) -> None:
         self._callback[key] = value
         self._versions[key] = self._versions.get(key, 0) + 1
 
-    def write(self, stage: str, metrics: dict[str, float], step: int | None = None, *, remember: bool = True) -> None:
+    def write(
+        self, stage: str, metrics: dict[str, float], evaluated: int | None = None, *, remember: bool = True
+    ) -> None:
         """Give the loggers one row with the coordinates of now.
 
         Args:
             stage: of the run.
             metrics: the values.
-            step: of the axis; updates by default.
+            evaluated: number of the batch of an evaluation to which the row belongs alone.
             remember: whether a resumed run has this row too; that of an epoch that was cut short it has not.
         """
         if not metrics or not self._loggers:
@@ -94,16 +97,17 @@ class Report:
         progress = self._progress
         row = Row(
             metrics,
-            progress.global_step if step is None else step,
+            progress.global_step,
             stage=stage,
             epoch=progress.epoch,
             batch=progress.batch,
             samples=progress.samples,
             wall_time_s=round(progress.read_timer(), 3),
+            evaluated=evaluated,
         )
         for logger in self._loggers:
             logger.write(row)
-        if step is None and remember:
+        if evaluated is None and remember:
             self._rows = [*(kept for kept in self._rows if kept.step == row.step), row]
 
     def rewind(self) -> None:
@@ -111,10 +115,11 @@ class Report:
 
         Steps alone do not say what that is, since validations and epochs have rows at the step of the batch before
         them. So the rows of the last step go too, and those that were there when the checkpoint was taken come again.
+        Rows of evaluated batches say by their number.
         """
-        step = self._progress.global_step
+        step, evaluated = self._progress.global_step, self._evaluated.get("validate", -1) + 1
         for logger in self._loggers:
-            logger.truncate(step - 1)
+            logger.truncate(step - 1, evaluated)
             for row in self._rows:
                 if row.step == step:
                     logger.write(row)
@@ -152,12 +157,13 @@ class Report:
     def state_dict(self) -> dict[str, Any]:
         """The newest values, so that deciders see the same after a resume."""
         newest = {"callback": dict(self._callback), "logged": dict(self._logged), "bar": dict(self._bar)}
-        return {**newest, "rows": [asdict(row) for row in self._rows]}
+        return {**newest, "rows": [asdict(row) for row in self._rows], "evaluated": dict(self._evaluated)}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Restore :meth:`state_dict`."""
         self._callback, self._logged, self._bar = dict(state["callback"]), dict(state["logged"]), dict(state["bar"])
         self._rows = [Row(**row) for row in state.get("rows", ())]  # absent in the first checkpoints of format 1
+        self._evaluated = dict(state.get("evaluated", {}))
 
 
 def _bare(key: str) -> str:
