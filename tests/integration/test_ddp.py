@@ -288,3 +288,24 @@ class Dropped(Classifier):
 def test_processes_draw_random_numbers_of_their_own(tmp_path):
     trainer, _ = fit(tmp_path, 2, samples=16, batch_size=4, module_class=Dropped, max_epochs=1)
     assert float(trainer.callback_metrics["different"]) == 1.0
+
+
+class SkipsInOne(Classifier):
+    """The second process asks to end every epoch after three batches, the first has no opinion."""
+
+    def on_train_batch_start(self, batch, batch_idx):
+        return -1 if batch_idx == 3 and self.global_rank == 1 else None
+
+
+def test_an_epoch_that_one_process_skips_the_rest_of_ends_in_all():
+    trainer = Trainer(
+        accelerator="cpu",
+        devices=2,
+        strategy="ddp_fork",
+        max_epochs=2,
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+    )
+    trainer.fit(SkipsInOne(), DataLoader(data(40), batch_size=4))
+    assert (trainer.global_step, trainer.current_epoch) == (6, 2)

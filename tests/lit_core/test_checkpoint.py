@@ -116,7 +116,7 @@ def test_rows_of_evaluated_batches_are_neither_lost_nor_written_twice_by_a_resum
         logger = CSVLogger(folder, version=0)
         runner = trainer(logger=logger, log_every_n_steps=1, val_check_interval=2, callbacks=[save], **settings)
         runner.fit(Watched(), loader(), loader(4, 2, shuffle=False), ckpt_path=ckpt)
-        with open(Path(logger.log_dir, "metrics.csv")) as file:
+        with Path(logger.log_dir, "metrics.csv").open() as file:
             rows = list(csv.DictReader(file))
         return sorted(sorted(item for item in row.items() if item[0] != "wall_time_s") for row in rows)
 

@@ -163,3 +163,36 @@ def test_logging_belongs_to_the_hook_that_runs_also_after_an_exception() -> None
     hooks.start("on_train_start")
 
     assert entered == ["on_exception", "before", "on_train_start", "before"]
+
+
+def test_only_hooks_that_can_answer_count_as_answering() -> None:
+    class Module(LightningModule):
+        skip = False
+
+        def on_train_start(self):
+            self.skip = True
+
+        def on_train_epoch_start(self):
+            if self.skip:
+                return
+            self.skip = not self.skip
+
+        def on_train_batch_start(self, batch, batch_idx):
+            return -1 if self.skip else None
+
+        def on_train_batch_end(self, outputs, batch, batch_idx):
+            return not self.skip
+
+        def on_train_epoch_end(self):
+            return self.skip
+
+    class Watches(Callback):
+        def on_train_end(self, trainer, module):  # called with fewer arguments than there are
+            ...
+
+        def on_validation_batch_start(self, trainer, module):
+            return -1
+
+    table = HookTable(None, Module(), LightningModule, [Watches()], Callback, lambda name: name, {})
+    may = {name for name in table.calls if table.may_answer(name)}
+    assert may == {"on_train_batch_start", "on_train_batch_end", "on_train_epoch_end", "on_validation_batch_start"}

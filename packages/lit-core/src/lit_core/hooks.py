@@ -5,6 +5,7 @@ event, the bound methods that somebody really wrote. An event that nobody implem
 """
 
 import difflib
+import dis
 import inspect
 import itertools
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -188,10 +189,28 @@ def fitted(
         return function
     most = min(len(names), len(positional))
 
+    @wraps(function)
     def call(*args: Any) -> Any:
         return function(*args[:most], **{name: (past or {})[name]() for name in more})
 
     return call
+
+
+def _returns_something(function: Any) -> bool:
+    """Whether there is a way out of a function other than with None; True where its code cannot be seen."""
+    while isinstance(function, partial):
+        function = function.func
+    code = getattr(inspect.unwrap(function), "__code__", None)
+    if code is None:
+        return True
+    nothing_loaded = False
+    for instruction in dis.get_instructions(code):
+        if instruction.opname == "RETURN_CONST" and instruction.argval is not None:
+            return True
+        if instruction.opname == "RETURN_VALUE" and (instruction.is_jump_target or not nothing_loaded):
+            return True
+        nothing_loaded = instruction.opname == "LOAD_CONST" and instruction.argval is None
+    return False
 
 
 def step_of(module: Any, name: str) -> Callable[..., Any]:
@@ -273,6 +292,11 @@ class HookTable:
                     method = fitted(getattr(callback, name), ("trainer", "module", *HOOKS[event].args), past)
                     bound.append(partial(method, trainer, module))
             self.calls[event] = Calls(tuple(own), tuple(bound)) if own or bound else None
+
+    def may_answer(self, name: str) -> bool:
+        """Whether a method of this event can return anything but None, as far as its code shows."""
+        calls = self.calls[name]
+        return calls is not None and any(map(_returns_something, (*calls.callbacks, *calls.module)))
 
     def start(self, name: str, *args: Any) -> list[Any]:
         """Run callbacks, then module; returns what they returned."""

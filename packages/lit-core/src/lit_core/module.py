@@ -230,7 +230,7 @@ class LightningModule(nn.Module, HasHParams):
         """Training: an epoch begins."""
 
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> int | None:
-        """Training: a batch is on the device. Return -1 to skip the rest of the epoch."""
+        """Training: a batch is on the device. Return -1 to skip the rest of the epoch, in all processes."""
 
     def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
         """Training: a batch is done; ``outputs`` is what the step returned."""

@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -151,6 +151,7 @@ class Run:
         self.last_step = self.config.last_step
         self._most_seconds, self._validation_seconds = self.config.max_seconds, self.config.validation_seconds
         self._validated_at = 0.0
+        self._agree_to_skip = self.strategy.world_size > 1 and self.hooks.may_answer("on_train_batch_start")
         self.timed = self._most_seconds < math.inf or self._validation_seconds is not None
         self.agree_at = 0 if self.timed or self.strategy.world_size > 1 else math.inf
         self._agree_every, self._agreed = 1, (0, 0.0)
@@ -224,6 +225,11 @@ class Run:
         if self.stop.interrupted:
             return True
         return progress.epoch >= (config.min_epochs or 0) and progress.global_step >= (config.min_steps or 0)
+
+    def skips(self, answers: Sequence[Any]) -> bool:
+        """Whether a hook that ran before a batch answered -1, in any process: then all skip the rest of the epoch."""
+        skip = -1 in answers
+        return any(self.strategy.collectives.all_gather_object(skip)) if self._agree_to_skip else skip
 
     def read_time(self) -> None:
         """See what is due by the time that has passed; with several processes, process 0 looks and tells."""

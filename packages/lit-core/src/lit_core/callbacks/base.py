@@ -61,7 +61,7 @@ class Callback:
     def on_train_batch_start(
         self, trainer: "Trainer", module: LightningModule, batch: Any, batch_idx: int
     ) -> int | None:
-        """Training: a batch is on the device. Return -1 to skip the rest of the epoch."""
+        """Training: a batch is on the device. Return -1 to skip the rest of the epoch, in all processes."""
 
     def on_train_batch_end(
         self, trainer: "Trainer", module: LightningModule, outputs: Any, batch: Any, batch_idx: int

@@ -116,7 +116,9 @@ def _batch(run: Run, loader: TrainingLoader, optimize: Optimization, batch: Any,
     else:
         size, weight, together = loader.tail(batch_idx)
     run.collector.begin_batch(batch, size, None, "training_step")
-    if hooks.calls["on_train_batch_start"] is not None and -1 in hooks.start("on_train_batch_start", batch, batch_idx):
+    if hooks.calls["on_train_batch_start"] is not None and run.skips(
+        hooks.start("on_train_batch_start", batch, batch_idx)
+    ):
         return True
 
     steps_before = progress.global_step
