@@ -129,6 +129,43 @@ def test_rows_of_evaluated_batches_are_neither_lost_nor_written_twice_by_a_resum
         assert train(folder, checkpoint, max_epochs=2) == expected, checkpoint.name
 
 
+class OfFirstEra(Callback):
+    """Checkpoint hooks as in PyTorch Lightning 1.0: the state is returned, and given back."""
+
+    batches, restored = 0, None
+
+    def on_train_batch_end(self, trainer: Any, pl_module: Any, *_: Any) -> None:
+        self.batches += 1
+
+    def on_save_checkpoint(self, trainer: Any, pl_module: Any) -> dict[str, int]:  # type: ignore[override]
+        return {"batches": self.batches, "step": trainer.global_step}
+
+    def on_load_checkpoint(self, checkpointed_state: dict[str, int]) -> None:  # type: ignore[override]
+        self.restored = checkpointed_state
+
+
+class OfSecondEra(OfFirstEra):
+    """As in 1.3 to 1.5."""
+
+    def on_save_checkpoint(self, trainer: Any, pl_module: Any, checkpoint: dict[str, Any]) -> Any:  # type: ignore[override]
+        return {"batches": self.batches, "step": checkpoint["global_step"]}
+
+    def on_load_checkpoint(self, trainer: Any, pl_module: Any, callback_state: dict[str, int]) -> None:  # type: ignore[override]
+        assert trainer.global_step == pl_module.global_step
+        self.restored = callback_state
+
+
+@pytest.mark.parametrize("kind", [OfFirstEra, OfSecondEra])
+def test_callbacks_of_older_eras_get_their_own_state_back(kind: type[OfFirstEra], tmp_path: Path) -> None:
+    first, second = kind(), kind()
+    runner = trainer(callbacks=[first])
+    runner.fit(Regression(), loader())
+    runner.save_checkpoint(tmp_path / "a.ckpt")
+    trainer(callbacks=[second], max_epochs=2).fit(Regression(), loader(), ckpt_path=tmp_path / "a.ckpt")
+    assert second.restored == {"batches": 4, "step": 4}
+    assert (first.batches, second.batches) == (4, 4)
+
+
 def test_the_mean_of_an_epoch_that_was_cut_and_resumed_is_over_all_of_it(tmp_path: Path) -> None:
     run(tmp_path / "a", "Automatic", {"max_epochs": -1, "max_steps": 3})
     _, _, later, _ = run(None, "Automatic", {"max_epochs": 1}, tmp_path / "a" / "03-epoch.ckpt")

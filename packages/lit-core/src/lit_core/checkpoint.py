@@ -3,7 +3,7 @@
 import inspect
 import pickle
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from os import PathLike
 from typing import Any, TypeVar
 
@@ -13,7 +13,7 @@ from lit_accelerators import Strategy, rng_state
 from lit_checkpoint import CheckpointIO, load, load_lightning
 from lit_core.__about__ import __version__
 from lit_core.callbacks.base import Callback
-from lit_core.hooks import overrides
+from lit_core.hooks import keeps_state_as_before, overrides
 from lit_core.hparams import plain
 from lit_core.loops.groups import cuts_a_group
 from lit_core.metric_state import metric_states, restore_metric_states
@@ -49,7 +49,7 @@ def dump(run: Run, callbacks: Sequence[Callback], *, seed: int, weights_only: bo
             "optimizer_states": [strategy.optimizer_state(module, o) for o in run.optimizers.optimizers],
             "lr_schedulers": [s.scheduler.state_dict() for s in run.optimizers.schedulers],
             "precision": strategy.precision.state_dict(),
-            "callbacks": {c.state_key: state for c in callbacks if (state := c.state_dict())},
+            "callbacks": {c.state_key: state for c in callbacks if (state := _state_of(c, module, checkpoint))},
             "loops": {
                 "progress": progress.state_dict(),
                 "report": run.report.state_dict(),
@@ -63,6 +63,27 @@ def dump(run: Run, callbacks: Sequence[Callback], *, seed: int, weights_only: bo
             checkpoint["datamodule_hyper_parameters"] = plain(run.datamodule.hparams)
     run.hooks.start("on_save_checkpoint", checkpoint)
     return checkpoint
+
+
+def _state_of(callback: Callback, module: LightningModule, checkpoint: dict[str, Any]) -> Any:
+    """What a callback keeps, in the way of its era."""
+    if not keeps_state_as_before(callback, Callback):
+        return callback.state_dict()
+    if not overrides(callback, "on_save_checkpoint", Callback):
+        return None
+    hook: Callable[..., Any] = callback.on_save_checkpoint
+    given = (module.trainer, module, checkpoint)
+    return hook(*given[: len(inspect.signature(hook).parameters)])
+
+
+def _restore_state(callback: Callback, module: LightningModule, state: Any) -> None:
+    """Give a callback back what it kept."""
+    if not keeps_state_as_before(callback, Callback):
+        callback.load_state_dict(state)
+    elif overrides(callback, "on_load_checkpoint", Callback):
+        hook: Callable[..., Any] = callback.on_load_checkpoint
+        given = (module.trainer, module, state)
+        hook(*given[-len(inspect.signature(hook).parameters) :])
 
 
 def _state_of_rank(run: Run) -> dict[str, Any]:
@@ -171,7 +192,7 @@ def restore(run: Run, checkpoint: dict[str, Any], callbacks: Iterable[Callback])
     strategy, loops = run.strategy, checkpoint["loops"]
     _restore_optimizers(run, checkpoint)
     strategy.precision.load_state_dict(checkpoint["precision"])
-    _restore_callbacks(checkpoint["callbacks"], callbacks)
+    _restore_callbacks(checkpoint["callbacks"], callbacks, run.module)
     if run.datamodule is not None and "datamodule" in checkpoint:
         run.datamodule.load_state_dict(checkpoint["datamodule"])
     run.progress.load_state_dict(loops["progress"])
@@ -221,12 +242,12 @@ def _restore_optimizers(run: Run, checkpoint: dict[str, Any]) -> None:
         scheduler.load_state_dict(state)
 
 
-def _restore_callbacks(states: dict[str, Any], callbacks: Iterable[Callback]) -> None:
+def _restore_callbacks(states: dict[str, Any], callbacks: Iterable[Callback], module: LightningModule) -> None:
     left = dict(states)
     for callback in callbacks:
         state = left.pop(callback.state_key, None)
         if state is not None:
-            callback.load_state_dict(state)
+            _restore_state(callback, module, state)
     if left:
         warnings.warn(
             f"The checkpoint holds state of callbacks that this Trainer does not have: {sorted(left)}. It is dropped.",

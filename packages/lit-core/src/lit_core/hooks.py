@@ -227,6 +227,19 @@ def step_of(module: Any, name: str) -> Callable[..., Any]:
     return step_of_batch
 
 
+def keeps_state_as_before(callback: Any, base: type) -> bool:
+    """Whether a callback's checkpoint hooks are those of PyTorch Lightning before 1.6: one returns its state, one takes it.
+
+    They are ``on_save_checkpoint(trainer, pl_module)``, or with a third parameter, and
+    ``on_load_checkpoint(checkpointed_state)`` or ``on_load_checkpoint(trainer, pl_module, callback_state)``.
+    """
+    saves, loads = overrides(callback, "on_save_checkpoint", base), overrides(callback, "on_load_checkpoint", base)
+    taken = list(inspect.signature(callback.on_load_checkpoint).parameters) if loads else []
+    if taken:
+        return len(taken) == 1 or taken[-1] in ("callback_state", "checkpointed_state")
+    return saves and len(inspect.signature(callback.on_save_checkpoint).parameters) == 2
+
+
 def check_hook_names(owner: object, base: type) -> None:
     """Refuse a method that looks like a hook and is none: it would silently never be called.
 
@@ -288,6 +301,8 @@ class HookTable:
             ]
             bound = []
             for callback, name in itertools.product(ordered, names):
+                if name.endswith("_checkpoint") and keeps_state_as_before(callback, callback_base):
+                    continue  # its own state is saved and restored, which is no event
                 if overrides(callback, name, callback_base):
                     method = fitted(getattr(callback, name), ("trainer", "module", *HOOKS[event].args), past)
                     bound.append(partial(method, trainer, module))
