@@ -298,3 +298,12 @@ def test_a_checkpoint_is_read_wherever_its_tensors_are_to_go(tmp_path: Path) -> 
     assert Sized.load_from_checkpoint(path, map_location="cpu").device == torch.device("cpu")
     with pytest.raises(FileNotFoundError):
         Sized.load_from_checkpoint(tmp_path / "none.ckpt")
+
+
+def test_summarize_knows_the_modes_of_the_first_era() -> None:
+    module = LightningModule()
+    module.net = nn.Sequential(nn.Linear(3, 4), nn.Sequential(nn.Linear(4, 1)))
+    assert "net.1.0" not in str(module.summarize())
+    assert "net.1.0" in str(module.summarize("full"))
+    with pytest.raises(ValueError, match="'top' or 'full', got 'deep'"):
+        module.summarize("deep")

@@ -183,3 +183,36 @@ def test_values_logged_once_before_the_batches_are_not_weighted_by_a_batch_of_tr
     runner = trainer(val_check_interval=1)
     runner.fit(Starts(), odd, loader())
     assert float(runner.callback_metrics["began"]) == 3.0
+
+
+def test_the_modules_own_say_on_modes_is_heard_around_every_evaluation() -> None:
+    heard: list[tuple[str, bool]] = []
+
+    class Decides(Regression):
+        def on_validation_model_zero_grad(self) -> None:
+            heard.append(("zero_grad", self.training))
+
+        def on_validation_model_eval(self) -> None:
+            heard.append(("eval", self.net.training))
+            self.net.train()
+
+        def on_validation_start(self) -> None:
+            heard.append(("start", self.net.training))
+
+        def on_validation_end(self) -> None:
+            heard.append(("end", self.net.training))
+
+        def on_validation_model_train(self) -> None:
+            heard.append(("train", self.net.training))
+
+        on_test_model_eval = on_predict_model_eval = on_validation_model_eval
+        on_test_model_train = on_predict_model_train = on_validation_model_train
+        test_step = Regression.validation_step
+
+    runner, module = trainer(), Decides()
+    runner.fit(module, loader(), loader())
+    around = [("zero_grad", False), ("eval", False), ("start", True), ("end", True), ("train", True)]
+    assert heard == around
+    runner.test(module, loader(), verbose=False)
+    runner.predict(module, loader())
+    assert heard[len(around) :] == [("eval", False), ("train", True)] * 2

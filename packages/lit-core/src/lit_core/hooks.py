@@ -47,7 +47,7 @@ class Hook:
     owners: tuple[Owner, ...] = ("module",)
     log: LogRule | None = None
     today: str | None = None
-    """Of a name that only PyTorch Lightning 1.0 has: the event at which it is called, just before its own methods."""
+    """Of an older or rarer name for the same moment: the event at which it is called, just before its own methods."""
 
     after: bool = False
     """Whether it is called just after them instead."""
@@ -56,6 +56,14 @@ class Hook:
 _BOTH: tuple[Owner, ...] = ("callback", "module")
 _DATA: tuple[Owner, ...] = ("module", "datamodule")
 _ALL: tuple[Owner, ...] = ("callback", "module", "datamodule")
+
+
+def _mode_hooks(stage: str) -> list[Hook]:
+    """The module's own say on which of its parts evaluate, and which train again."""
+    return [
+        Hook(f"on_{stage}_model_eval", today=f"on_{stage}_start"),
+        Hook(f"on_{stage}_model_train", today=f"on_{stage}_end", after=True),
+    ]
 
 
 def _stage_hooks(stage: str, step_rule: LogRule | None, epoch_rule: LogRule | None) -> list[Hook]:
@@ -89,9 +97,13 @@ HOOKS: dict[str, Hook] = {
         Hook("on_batch_start", (), _BOTH, STEP, today="on_train_batch_start"),
         Hook("on_batch_end", (), _BOTH, STEP, today="on_train_batch_end"),
         Hook("on_epoch_end", (), _BOTH, EPOCH, today="on_train_epoch_end"),
+        Hook("on_validation_model_zero_grad", today="on_validation_start"),
         *_stage_hooks("validation", EVAL_STEP, EPOCH),
+        *_mode_hooks("validation"),
         *_stage_hooks("test", EVAL_STEP, EPOCH),
+        *_mode_hooks("test"),
         *_stage_hooks("predict", None, None),
+        *_mode_hooks("predict"),
         Hook("on_fit_end", (), _BOTH),
         Hook("teardown", ("stage",), _ALL),
         Hook("on_exception", ("exception",), ("callback", "module")),
@@ -228,9 +240,9 @@ def step_of(module: Any, name: str) -> Callable[..., Any]:
 
 
 def keeps_state_as_before(callback: Any, base: type) -> bool:
-    """Whether a callback's checkpoint hooks are those of PyTorch Lightning before 1.6: one returns its state, one takes it.
+    """Whether a callback's checkpoint hooks are older than ``state_dict``: one returns its state, the other takes it.
 
-    They are ``on_save_checkpoint(trainer, pl_module)``, or with a third parameter, and
+    In PyTorch Lightning before 1.6 they were ``on_save_checkpoint(trainer, pl_module)``, or with a third parameter, and
     ``on_load_checkpoint(checkpointed_state)`` or ``on_load_checkpoint(trainer, pl_module, callback_state)``.
     """
     saves, loads = overrides(callback, "on_save_checkpoint", base), overrides(callback, "on_load_checkpoint", base)

@@ -443,6 +443,26 @@ class LightningModule(nn.Module, HasHParams):
         """Print in process 0 only, above the progress bar."""
         self.trainer.print(*args, **kwargs)
 
+    def get_progress_bar_dict(self) -> dict[str, float]:
+        """What the progress bar shows; override it to show more or less (PyTorch Lightning 1.0)."""
+        values: dict[str, float] = self.trainer.progress_bar_metrics
+        return values
+
+    def summarize(self, mode: str = "top") -> Any:
+        """Parameters, memory and shapes by layer, printable: :func:`lit_core.callbacks.summarize`.
+
+        Args:
+            mode: ``"top"`` for the module's own children, ``"full"`` for all below (PyTorch Lightning 1.0).
+
+        Raises:
+            ValueError: for another mode.
+        """
+        from lit_core.callbacks.model_summary import summarize
+
+        if mode not in ("top", "full"):
+            raise ValueError(f"mode is 'top' or 'full', got {mode!r}.")
+        return summarize(self, 1 if mode == "top" else -1)
+
     def all_gather(self, data: Any, sync_grads: bool = False) -> Any:
         """Stack the tensors of any pytree over processes: ``(world_size, *shape)``."""
         strategy = self.trainer.strategy
