@@ -5,6 +5,7 @@ import time
 from pathlib import Path
 
 import pytest
+import torch.distributed
 
 from lit_accelerators import TorchElasticEnvironment, make_strategy
 
@@ -150,3 +151,23 @@ def test_a_variable_that_is_missing_or_wrong_is_named(monkeypatch: pytest.Monkey
     monkeypatch.delenv(name)
     with pytest.raises(RuntimeError, match=f"{name} is not set; torchrun"):
         TorchElasticEnvironment()
+
+
+@pytest.mark.usefixtures("torchrun")
+def test_the_store_of_the_agent_outlives_the_processes_and_one_of_rank_0_does_not(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    server = torch.distributed.TCPStore("127.0.0.1", 0, None, True, wait_for_workers=False)
+    monkeypatch.setenv("MASTER_ADDR", "127.0.0.1")
+    monkeypatch.setenv("MASTER_PORT", str(server.port))
+    assert TorchElasticEnvironment().lasting_store is None
+
+    monkeypatch.setenv("TORCHELASTIC_USE_AGENT_STORE", "True")
+    for attempt in ("0", "1"):
+        monkeypatch.setenv("TORCHELASTIC_RESTART_COUNT", attempt)
+        environment = TorchElasticEnvironment()
+        assert environment.lasting_store is not None
+        store = environment.lasting_store()
+        assert store.check(["told"]) == (attempt == "1")
+        store.set("told", "something")
+    assert store.get("told") == b"something"

@@ -37,6 +37,7 @@ from lit_core.resolve import (
     resolve_root,
     resolve_strategy,
 )
+from lit_core.restarts import Attempts
 from lit_core.run import Run, Stage, StopSignal
 
 
@@ -188,7 +189,8 @@ class Trainer(TrainerReadings):
             train_dataloaders: a DataLoader or another iterable of batches.
             val_dataloaders: one or a list of them.
             datamodule: where data comes from instead.
-            ckpt_path: go on exactly from there: a path, ``"last"`` or ``"best"``.
+            ckpt_path: go on exactly from there: a path, ``"last"`` or ``"best"``. Processes that torchrun starts
+                again go on from the newest checkpoint of this run, whatever this says.
         """
         lifecycle.check_written(lifecycle.check_module(model), "fit")
         self._start("fit", model, Sources(train=train_dataloaders, val=val_dataloaders), datamodule, ckpt_path)
@@ -454,7 +456,12 @@ class Trainer(TrainerReadings):
         with torch.enable_grad():
             train.run(run)
         run.hooks.end("on_fit_end")
+        attempts = Attempts(strategy) if run.stage == "fit" else None
+        if attempts is not None:
+            path = attempts.newest(given_io(self._config)) or path
 
     def __getstate__(self) -> dict[str, Any]:
         """Settings and progress: what a run holds stays in its process."""
         return {**self.__dict__, "_run": None, "_module": None}
+        if attempts is not None:
+            attempts.note(self._callbacks)

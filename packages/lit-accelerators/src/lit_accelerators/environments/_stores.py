@@ -8,7 +8,7 @@ from datetime import timedelta
 # torch exports them without saying so to type checkers.
 from torch.distributed import FileStore, HashStore, PrefixStore, Store, TCPStore  # type: ignore[attr-defined]
 
-__all__ = ["Store", "file_store", "memory_store", "next_group", "tcp_store"]
+__all__ = ["PrefixStore", "Store", "file_store", "memory_store", "next_group", "tcp_store"]
 
 
 def memory_store() -> Store:

@@ -1,6 +1,7 @@
 """The contract of a cluster environment: who told this process its rank, and what it was told."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from datetime import timedelta
 
 from lit_accelerators.environments._stores import Store
@@ -39,6 +40,9 @@ class ClusterEnvironment(ABC):
 
     main_port: int
     """Port of rank 0, where the processes meet; 0 where they need none."""
+
+    lasting_store: Callable[[], Store] | None = None
+    """Opens a store that outlives processes which fail and are started again; None where nobody starts them again."""
 
     @classmethod
     @abstractmethod

@@ -3,11 +3,12 @@
 import os
 from datetime import timedelta
 
-from lit_accelerators.environments._stores import Store, next_group, tcp_store
+from lit_accelerators.environments._stores import PrefixStore, Store, next_group, tcp_store
 from lit_accelerators.environments._variables import check_rank, read_int
 from lit_accelerators.environments.base import ClusterEnvironment
 
 _SET_BY = "torchrun"
+_TIMEOUT = timedelta(minutes=5)
 
 
 class TorchElasticEnvironment(ClusterEnvironment):
@@ -43,6 +44,7 @@ class TorchElasticEnvironment(ClusterEnvironment):
             raise RuntimeError("The variable MASTER_ADDR is not set; torchrun must set it.")
         self.main_address = os.environ["MASTER_ADDR"]
         self.main_port = read_int("MASTER_PORT", set_by=_SET_BY, minimum=1)
+        self.lasting_store = self._open_agent_store if _agent_has_store() else None
 
     def validate(self, *, devices: int, num_nodes: int) -> None:
         """Refuse numbers that torchrun was not started with."""
@@ -59,6 +61,13 @@ class TorchElasticEnvironment(ClusterEnvironment):
         attempt = read_int("TORCHELASTIC_RESTART_COUNT", set_by=_SET_BY, default=0)
         # The agent keeps one store over all restarts, so without the prefix a restarted worker reads the addresses of
         # the dead ones and fails with "Connection refused".
-        hosted_here = os.environ.get("TORCHELASTIC_USE_AGENT_STORE") != "True" and self.global_rank == 0
+        hosted_here = not _agent_has_store() and self.global_rank == 0
         store = tcp_store(self.main_address, self.main_port, self.world_size, hosted_here, timeout)
         return next_group(store, f"attempt_{attempt}")
+
+    def _open_agent_store(self) -> Store:
+        return PrefixStore("lit", tcp_store(self.main_address, self.main_port, self.world_size, False, _TIMEOUT))
+
+
+def _agent_has_store() -> bool:
+    return os.environ.get("TORCHELASTIC_USE_AGENT_STORE") == "True"
