@@ -45,7 +45,7 @@ class Case:
 
 CASES = {
     "dropout": Case("Automatic"),
-    "workers": Case("Automatic", workers=2, saver={"every_n_train_steps": 3}),
+    "augmentation in workers": Case("Automatic", workers=2, saver={"every_n_train_steps": 3}),
     "accumulation": Case("Automatic", settings={"accumulate_grad_batches": 3}),
     "validation inside an epoch": Case("Two", settings={"val_check_interval": 2}),
     "two processes": Case("Alone", processes=2),
@@ -96,10 +96,8 @@ def train(folder: Path, case: Case, epochs: int) -> None:
         default_root_dir=folder,
         **case.settings,
     )
-    data = noisy_loader(
-        9 * case.processes if case.processes > 1 else 14, workers=case.workers, noise=0 if case.workers else 0.1
-    )
-    trainer.fit(module, data, noisy_loader(8, shuffle=False), ckpt_path="last")
+    data = noisy_loader(9 * case.processes if case.processes > 1 else 14, workers=case.workers)
+    trainer.fit(module, data, noisy_loader(8, workers=case.workers, shuffle=False), ckpt_path="last")
     kept = final_state(trainer, module) if case.processes == 1 else dict(module.state_dict())
     torch.save(kept, folder / "final.part")
     (folder / "final.part").rename(folder / "final.pt")

@@ -23,7 +23,12 @@ CASES: dict[str, tuple[str, dict[str, Any], dict[str, Any], list[Kill]]] = {
     # module, settings, checkpoint triggers, kills
     "every second step": ("Automatic", {}, {"every_n_train_steps": 2}, [("training_step", 3), ("training_step", 8)]),
     "before the first checkpoint": ("Automatic", {}, {"every_n_train_steps": 4}, [("training_step", 2)]),
-    "workers": ("Automatic", {"workers": 2}, {"every_n_train_steps": 1}, [("training_step", 7), ("training_step", 12)]),
+    "augmentation in workers": (
+        "Automatic",
+        {"workers": 2},
+        {"every_n_train_steps": 3},
+        [("training_step", 5), ("training_step", 8), ("training_step", 13)],
+    ),
     "in an accumulation group": (
         "Automatic",
         {"accumulate_grad_batches": 3},
@@ -117,7 +122,7 @@ def child(folder: Path, case: str, kill: Kill | None) -> None:
         default_root_dir=folder,
         **settings,
     )
-    train = noisy_loader(workers=workers, noise=0 if workers else 0.1)
+    train = noisy_loader(workers=workers)
     runner.fit(module, train, noisy_loader(8, shuffle=False), ckpt_path="last")
     torch.save(final_state(runner, module), folder / "final.pt")
 

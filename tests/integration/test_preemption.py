@@ -94,7 +94,7 @@ def train(
         default_root_dir=folder,
     )
     module = Slow(folder, pause_s)
-    data = noisy_loader(18, workers=workers, noise=0 if workers else 0.1)
+    data = noisy_loader(18, workers=workers)
     trainer.fit(module, data, noisy_loader(8, shuffle=False), ckpt_path="last")
     torch.save(final_state(trainer, module) if processes == 1 else dict(module.state_dict()), folder / "final.pt")
     (folder / "after_fit").touch()
@@ -241,14 +241,25 @@ def test_the_process_that_started_the_others_passes_the_signal_on(tmp_path: Path
     assert len(checkpoints(tmp_path)) == 1
 
 
-def test_a_signal_to_the_whole_group_is_one_request(tmp_path: Path) -> None:
-    job = Job(tmp_path, processes=2, saver={}, pause_s=0.2)
+@pytest.mark.parametrize(
+    ("processes", "workers", "number"), [(2, 0, signal.SIGTERM), (1, 2, signal.SIGUSR1), (2, 2, signal.SIGTERM)]
+)
+def test_a_signal_to_the_whole_group_is_one_request(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], processes: int, workers: int, number: int
+) -> None:
+    job = Job(tmp_path, processes=processes, saver={"every_n_epochs": 1000}, pause_s=0.2, workers=workers)
     job.wait_until("training_step", 1)
-    os.killpg(job.process.pid or 0, signal.SIGTERM)
+    os.killpg(job.process.pid or 0, number)
     status = job.end()
 
     assert status == 143
     assert len(checkpoints(tmp_path)) == 1
+    said = [line for line in capfd.readouterr().err.splitlines() if line]
+    assert (
+        said
+        == [f"{signal.Signals(number).name}: stopping after this batch to save; a second signal ends at once."]
+        * processes
+    )
 
 
 def test_a_second_signal_ends_at_once(tmp_path: Path) -> None:

@@ -80,17 +80,19 @@ def test_a_resumed_run_can_be_resumed_again(tmp_path: Path) -> None:
     assert twin.seen == module.seen[7:]
 
 
-@pytest.mark.parametrize("workers", [0, 2])
-def test_the_order_goes_on_whatever_the_number_of_workers(workers: int, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("before", "after", "noise"), [(0, 2, 0.0), (2, 0, 0.0), (1, 2, 0.1), (2, 1, 0.1)])
+def test_order_and_augmentation_go_on_whatever_the_number_of_workers(
+    before: int, after: int, noise: float, tmp_path: Path
+) -> None:
     def train(ckpt: Path | None, workers: int) -> tuple[Any, Any]:
         torch.manual_seed(3)
         module = Automatic()
         runner = trainer(max_epochs=2, callbacks=[SaveAll(tmp_path / str(workers))])
-        runner.fit(module, noisy_loader(noise=0, workers=workers), ckpt_path=ckpt)
+        runner.fit(module, noisy_loader(noise=noise, workers=workers), ckpt_path=ckpt)
         return runner, module
 
-    runner, module = train(None, 0)
-    resumed, twin = train(tmp_path / "0" / "03-batch.ckpt", workers)
+    runner, module = train(None, before)
+    resumed, twin = train(tmp_path / str(before) / "03-batch.ckpt", after)
     assert twin.seen == module.seen[3:]
     assert same(final_state(resumed, twin), final_state(runner, module))
 

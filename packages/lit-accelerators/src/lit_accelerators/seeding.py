@@ -49,7 +49,7 @@ def seed_everything(seed: int | None = None, workers: bool = False) -> int:
     os.environ[_SEED_VARIABLE] = str(chosen)
     os.environ[_WORKERS_VARIABLE] = str(int(workers))
     random.seed(chosen)
-    numpy = _numpy()
+    numpy = loaded_numpy()
     if numpy is not None:
         numpy.random.seed(chosen)
     torch.manual_seed(chosen)
@@ -71,7 +71,7 @@ def rng_state() -> dict[str, Any]:
         True
     """
     state: dict[str, Any] = {"python": random.getstate(), "torch": torch.get_rng_state()}
-    numpy = _numpy()
+    numpy = loaded_numpy()
     if numpy is not None:
         kind, keys, position, has_gauss, cached_gauss = numpy.random.get_state()
         state["numpy"] = [kind, keys.tolist(), int(position), int(has_gauss), float(cached_gauss)]
@@ -87,7 +87,7 @@ def set_rng_state(state: dict[str, Any]) -> None:
     version, internal, gauss = state["python"]
     random.setstate((version, tuple(internal), gauss))
     torch.set_rng_state(state["torch"].cpu())
-    numpy = _numpy()
+    numpy = loaded_numpy()
     if numpy is not None and "numpy" in state:
         kind, keys, position, has_gauss, cached_gauss = state["numpy"]
         numpy.random.set_state((kind, numpy.array(keys, dtype=numpy.uint32), position, has_gauss, cached_gauss))
@@ -117,8 +117,8 @@ def isolate_rng() -> Iterator[None]:
         set_rng_state(state)
 
 
-def _numpy() -> Any:
-    # Not a dependency, and nearly always there: whoever draws from it later must find it seeded.
+def loaded_numpy() -> Any:
+    """The module numpy, or None. No dependency, and nearly always there: who draws from it must find it seeded."""
     try:
         return importlib.import_module("numpy")
     except ImportError:
