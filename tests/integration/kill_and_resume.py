@@ -14,14 +14,16 @@ import signal
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from lit_core import ModelCheckpoint, Trainer
-from lit_core.callbacks.weight_averaging import EMAWeightAveraging
+from lit_core import Callback, ModelCheckpoint, Trainer
+from lit_core.callbacks import EMAWeightAveraging, StochasticWeightAveraging
 from lit_loggers import CSVLogger
 from tests.lit_core.resumable import MODULES, Base, final_state, noisy_loader
 from tests.lit_core.tiny import same
@@ -38,7 +40,7 @@ class Case:
     module: str
     processes: int = 1
     workers: int = 0
-    averaged: bool = False
+    average: Callable[[], Callback] | None = None
     settings: dict[str, Any] = field(default_factory=dict)
     saver: dict[str, Any] = field(default_factory=lambda: {"every_n_train_steps": 1})
 
@@ -52,7 +54,10 @@ CASES = {
     "losses by name": Case("ByName"),
     "optimizers in turns": Case("Turns", saver={"every_n_train_steps": 2}),
     "manual": Case("Manual"),
-    "average of the weights": Case("Automatic", averaged=True),
+    "average of the weights": Case("Automatic", average=partial(EMAWeightAveraging, decay=0.8)),
+    "average of the last epochs": Case(
+        "Automatic", average=partial(StochasticWeightAveraging, 0.05, swa_epoch_start=1, annealing_epochs=1)
+    ),
     "saved in the background": Case("Two", saver={"every_n_train_steps": 1, "background": True}),
     "two processes and accumulation": Case("Alone", processes=2, settings={"accumulate_grad_batches": 2}),
     "only at the end of epochs": Case("Two", saver={"monitor": "val_loss"}),
@@ -92,7 +97,7 @@ def train(folder: Path, case: Case, epochs: int) -> None:
         num_sanity_val_steps=0,
         enable_progress_bar=False,
         logger=CSVLogger(folder, name="rows", version=0),
-        callbacks=[saver, *([EMAWeightAveraging(decay=0.8)] if case.averaged else [])],
+        callbacks=[saver, *([case.average()] if case.average is not None else [])],
         default_root_dir=folder,
         **case.settings,
     )

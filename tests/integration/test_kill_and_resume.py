@@ -23,7 +23,13 @@ def _one_thread() -> Iterator[None]:
 
 @pytest.mark.parametrize(
     "name",
-    ["augmentation in workers", "accumulation", "two processes", "average of the weights", "saved in the background"],
+    [
+        "augmentation in workers",
+        "accumulation",
+        "two processes",
+        "average of the last epochs",
+        "saved in the background",
+    ],
 )
 def test_killed_at_random_and_resumed_equals_undisturbed(name: str, tmp_path: Path) -> None:
     assert name in CASES
