@@ -4,11 +4,11 @@ import os
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
-from lit_accelerators import ClusterEnvironment, Precision, Strategy, make_strategy
+from lit_accelerators import ClusterEnvironment, LocalEnvironment, Precision, Strategy, make_strategy
 from lit_checkpoint import CheckpointIO, FileCheckpointIO
 from lit_core.callbacks.base import Callback
 from lit_core.callbacks.model_checkpoint import ModelCheckpoint
-from lit_core.callbacks.model_summary import ModelSummary
+from lit_core.callbacks.model_summary import ModelSummary, RichModelSummary
 from lit_core.callbacks.progress_bar import ProgressBar
 from lit_core.config import TrainerConfig
 from lit_core.hooks import check_hook_names
@@ -27,6 +27,19 @@ def resolve_strategy(config: TrainerConfig) -> Strategy:
         precision=_plugin(config, Precision) or config.precision,
         environment=_plugin(config, ClusterEnvironment),
     )
+
+
+def in_one_process(config: TrainerConfig, strategy: Strategy) -> dict[str, Any]:
+    """The settings that leave everything as it is but the number of processes: the one that asks, on one device."""
+    devices, plugins = config.devices, _plugins(config)
+    return {
+        "accelerator": strategy.accelerator.name,
+        "strategy": "auto",
+        "devices": list(devices)[:1] if isinstance(devices, (list, tuple)) else 1,
+        "num_nodes": 1,
+        "precision": strategy.precision.name,
+        "plugins": [*(p for p in plugins if not isinstance(p, ClusterEnvironment)), LocalEnvironment()],
+    }
 
 
 def resolve_loggers(config: TrainerConfig, root: str) -> list[Logger]:
@@ -65,7 +78,7 @@ def resolve_callbacks(config: TrainerConfig) -> list[Callback]:
     if config.dev_batches:
         callbacks = [c for c in callbacks if not isinstance(c, ModelCheckpoint)]
     summary = config.enable_progress_bar if config.enable_model_summary is None else config.enable_model_summary
-    if summary and not any(isinstance(c, ModelSummary) for c in callbacks):
+    if summary and not any(isinstance(c, (ModelSummary, RichModelSummary)) for c in callbacks):
         callbacks.append(ModelSummary())
     if config.profiler is not None:
         from lit_core.profilers import PassThroughProfiler, ProfilerCallback, get_profiler
@@ -117,8 +130,7 @@ def _plugin(config: TrainerConfig, kind: Callable[..., Plugin]) -> Plugin | None
         TypeError: for a plugin of no kind that is known.
         ValueError: if there are several.
     """
-    given = config.plugins
-    plugins = list(given) if isinstance(given, (list, tuple)) else [] if given is None else [given]
+    plugins = _plugins(config)
     for plugin in plugins:
         if not isinstance(plugin, (Precision, ClusterEnvironment, CheckpointIO)):
             raise TypeError(
@@ -129,6 +141,11 @@ def _plugin(config: TrainerConfig, kind: Callable[..., Plugin]) -> Plugin | None
     if len(found) > 1:
         raise ValueError(f"plugins has {len(found)} objects of {kind.__name__}, of which there can be one.")
     return found[0] if found else None
+
+
+def _plugins(config: TrainerConfig) -> list[Any]:
+    given = config.plugins
+    return list(given) if isinstance(given, (list, tuple)) else [] if given is None else [given]
 
 
 def resolve_root(config: TrainerConfig) -> str:

@@ -4,7 +4,7 @@ import atexit
 from collections.abc import Callable
 from datetime import timedelta
 from os import PathLike
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -39,6 +39,9 @@ from lit_core.resolve import (
 )
 from lit_core.restarts import Attempts
 from lit_core.run import Run, Stage, StopSignal
+
+if TYPE_CHECKING:
+    from lit_core.checking import FitReport
 
 
 class Trainer(TrainerReadings):
@@ -258,6 +261,44 @@ class Trainer(TrainerReadings):
         if config.auto_lr_find:
             name = "" if config.auto_lr_find is True else config.auto_lr_find
             tuner.lr_find(model, train_dataloaders, datamodule, attr_name=name)
+
+    def check(
+        self,
+        model: LightningModule,
+        train_dataloaders: Any = None,
+        val_dataloaders: Any = None,
+        datamodule: LightningDataModule | None = None,
+        *,
+        strict: bool = False,
+    ) -> "FitReport":
+        """Find out, in seconds, what :meth:`fit` with these arguments would run into; print it as a table.
+
+        One step of each stage runs on copies, in one process, without callbacks and loggers: model, optimizers, random
+        states and Trainer stay as they are. Looked at are: hooks and arguments, keys that somebody watches and nobody
+        logs, intervals that never come round, the learning rate from start to end, parameters without gradient,
+        hyperparameters, room for checkpoints, and the export where there is an ``example_input_array``.
+
+        Args:
+            model: as of :meth:`fit`.
+            train_dataloaders: as of :meth:`fit`.
+            val_dataloaders: as of :meth:`fit`.
+            datamodule: as of :meth:`fit`.
+            strict: raise if there is an error, as ``report.raise_if_failed()`` does.
+
+        Returns:
+            What was found: ``report.ok``, ``report.findings``.
+
+        Raises:
+            RuntimeError: if there is an error and ``strict`` is True.
+        """
+        from lit_core.checking import check
+
+        report = check(self, model, train_dataloaders, val_dataloaders, datamodule)
+        if report.findings:
+            self.print(report)
+        if strict:
+            report.raise_if_failed()
+        return report
 
     def stop(self, reason: str) -> None:
         """Ask training to stop at the next safe point, once its minimum of epochs and steps is reached."""

@@ -31,7 +31,7 @@ def naming_the_line(what: str, target: str) -> Iterator[None]:
     except Exception as error:
         root = _root(error)
         frames = traceback.extract_tb(root.__traceback__)
-        if root is error and frames and _is_users(frames[-1].filename):
+        if root is error and frames and is_users(frames[-1].filename):
             raise
         place = _place(error)
         where = "" if place is None else f" {place[0]}, line {place[1]}: `{getline(*place).strip()}`."
@@ -53,7 +53,7 @@ def _place(error: BaseException) -> tuple[str, int] | None:
         chain.append(current)
         current = current.__cause__
     for link in reversed(chain):
-        frames = [f for f in traceback.extract_tb(link.__traceback__) if _is_users(f.filename)]
+        frames = [f for f in traceback.extract_tb(link.__traceback__) if is_users(f.filename)]
         if frames:
             return frames[-1].filename, frames[-1].lineno or 0
     for link in reversed(chain):
@@ -63,7 +63,7 @@ def _place(error: BaseException) -> tuple[str, int] | None:
     for link in reversed(chain):
         for match in _PLACES.finditer(str(link)):
             file, line = match["file"] or match["file2"], match["line"] or match["line2"]
-            if _is_users(file):
+            if is_users(file):
                 return file, int(line)
     return None
 
@@ -73,13 +73,13 @@ def _place_of_node(error: BaseException) -> tuple[str, int] | None:
     for frame, _ in traceback.walk_tb(error.__traceback__):
         node = frame.f_locals.get("node")
         places = _PLACES.finditer(node.meta.get("stack_trace") or "") if isinstance(node, torch.fx.Node) else ()
-        own = [(place["file"], int(place["line"])) for place in places if _is_users(place["file"] or "<")]
+        own = [(place["file"], int(place["line"])) for place in places if is_users(place["file"] or "<")]
         if own:
             return own[-1]
     return None
 
 
-def _is_users(file: str) -> bool:
+def is_users(file: str) -> bool:
     """Whether a file is neither torch's, nor this framework's, nor Python's own, nor made up on the way."""
     if file.startswith("<"):
         return file.startswith(("<stdin", "<console", "<ipython", "<doctest"))

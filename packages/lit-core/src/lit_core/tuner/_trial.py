@@ -12,7 +12,6 @@ from torch.utils.data import DataLoader
 
 from lit_accelerators import isolate_rng
 from lit_core.callbacks.base import Callback
-from lit_core.config import TrainerConfig
 from lit_core.datamodule import LightningDataModule
 from lit_core.hooks import overrides
 from lit_core.module import LightningModule
@@ -24,6 +23,7 @@ _OFF: dict[str, Any] = {
     "logger": False,
     "enable_checkpointing": False,
     "enable_progress_bar": False,
+    "enable_model_summary": False,
     "num_sanity_val_steps": 0,
     "fast_dev_run": False,
     "barebones": False,
@@ -31,14 +31,13 @@ _OFF: dict[str, Any] = {
     "min_epochs": None,
     "min_steps": None,
     "max_time": None,
-    "limit_val_batches": 0,
     "val_check_interval": 1.0,
     "check_val_every_n_epoch": 1,
     "profiler": None,
     "auto_lr_find": False,
     "auto_scale_batch_size": False,
 }
-"""What a trial is without; names that the Trainer does not have are left out."""
+"""What a trial is without."""
 
 _OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "not enough memory", "CUBLAS_STATUS_ALLOC_FAILED")
 
@@ -64,9 +63,23 @@ def run_trial(
     Raises:
         KeyboardInterrupt: if the trial was interrupted.
     """
-    trial = Trainer(**{**_settings(trainer), **_known(_OFF), **settings, "callbacks": [watch, _NoStandstill()]})
-    with isolate_rng(), _same_generators(loaders):
+    trial = make_trial(trainer, watch, limit_val_batches=0, **settings)
+    with isolate_rng(), same_generators(loaders):
         trial.fit(module, loaders, datamodule=datamodule)
+    check_interrupt(trial)
+
+
+def make_trial(trainer: Trainer, watch: Callback, **settings: Any) -> Trainer:
+    """A Trainer with the settings of ``trainer``, changed by ``settings``, that writes nothing; ``watch`` sees it."""
+    return Trainer(**{**_settings(trainer), **_OFF, **settings, "callbacks": [watch, _NoStandstill()]})
+
+
+def check_interrupt(trial: Trainer) -> None:
+    """Go on with an interrupt that ended a trial in order.
+
+    Raises:
+        KeyboardInterrupt: if there was one.
+    """
     if trial.stop_reason == INTERRUPT:
         raise KeyboardInterrupt
 
@@ -150,21 +163,16 @@ def assign(holders: Sequence[Any], name: str, value: Any) -> None:
             holder.__setattr__(name, value)
 
 
-def _known(settings: dict[str, Any]) -> dict[str, Any]:
-    names = {field.name for field in fields(TrainerConfig)}
-    return {name: value for name, value in settings.items() if name in names}
-
-
 def _settings(trainer: Trainer) -> dict[str, Any]:
     """The arguments that would make such a Trainer; objects that hold a state are copied."""
-    config: TrainerConfig = trainer.settings
+    config = trainer.settings
     given = {field.name: getattr(config, field.name) for field in fields(config)}
     kept = ("logger", "callbacks")  # replaced in a trial
     return {name: value if name in kept else copy.deepcopy(value) for name, value in given.items()}
 
 
 @contextmanager
-def _same_generators(loaders: Any) -> Iterator[None]:
+def same_generators(loaders: Any) -> Iterator[None]:
     """Inside, generators that a DataLoader or its sampler was given may be drawn from; then they are as before."""
     several = loaders.values() if isinstance(loaders, Mapping) else loaders
     found = list(several) if isinstance(loaders, (Mapping, list, tuple)) else [loaders]
