@@ -262,10 +262,10 @@ def check_hook_names(owner: object, base: type) -> None:
         if cls is base or cls.__module__.startswith("torch."):
             continue
         for name, value in vars(cls).items():
-            if name in HOOKS or not callable(value) or hasattr(base, name):
+            if not name.startswith(_LOOKS_LIKE_A_HOOK) or name in HOOKS or not callable(value) or hasattr(base, name):
                 continue
             near = difflib.get_close_matches(name, HOOKS, n=1, cutoff=0.87)
-            if near and name.startswith(_LOOKS_LIKE_A_HOOK):
+            if near:
                 raise TypeError(
                     f"{cls.__qualname__}.{name} looks like a hook but is none, so it would never be called. "
                     f"Did you mean {near[0]!r}? If it is a method of your own, give it another name."

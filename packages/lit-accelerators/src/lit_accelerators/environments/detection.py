@@ -1,6 +1,7 @@
 """Which environment a process is in."""
 
-from importlib.metadata import entry_points
+import functools
+from importlib.metadata import EntryPoint, entry_points
 
 from lit_accelerators.environments.base import ClusterEnvironment
 from lit_accelerators.environments.kubeflow import KubeflowEnvironment
@@ -33,8 +34,14 @@ def detect_environment() -> type[ClusterEnvironment] | None:
     of :class:`ClusterEnvironment` that is made without arguments), then ours, from the innermost outwards: torchrun,
     our own launchers, XLA, LSF, MPI, SLURM, Kubeflow.
     """
-    for point in entry_points(group=ENVIRONMENTS_GROUP):
+    for point in _registered():
         registered: type[ClusterEnvironment] = point.load()
         if registered.detect():
             return registered
     return next((kind for kind in DETECTION_ORDER if kind.detect()), None)
+
+
+@functools.cache
+def _registered() -> tuple[EntryPoint, ...]:
+    """Looked for once: reading what every installed package registers takes milliseconds."""
+    return tuple(entry_points(group=ENVIRONMENTS_GROUP))
