@@ -118,6 +118,19 @@ def test_any_number_of_processes_loads_what_any_other_saved(tmp_path, saved_by, 
     verify(path)
 
 
+def save_what_differs(path: str, rank: int) -> None:
+    state = distributed(whole_state(), 2)
+    parts = {name: tensor for name, tensor in state["state_dict"].items() if isinstance(tensor, DTensor)}
+    only = {"of the others": [rank, torch.ones(3)], "state_dict": parts}
+    ShardedCheckpointIO().save(state | {"of one process": ["first", torch.ones(2)]} if rank == 0 else only, path)
+
+
+def test_what_is_not_distributed_is_that_of_the_first_process(tmp_path):
+    path = tmp_path / "a.ckpt"
+    assert in_processes(2, tmp_path, partial(save_what_differs, str(path))) == [None, None]
+    assert_same(load(path), whole_state() | {"of one process": ["first", torch.ones(2)]})
+
+
 def test_one_process_without_a_group_fills_plain_tensors(tmp_path):
     path = tmp_path / "a.ckpt"
     in_processes(2, tmp_path, partial(save_distributed, str(path), 2))

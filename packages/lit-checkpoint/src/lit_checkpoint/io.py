@@ -16,6 +16,9 @@ class CheckpointIO(ABC):
     ranks: each method is called in the process or processes that shall do the work.
     """
 
+    together: bool = False
+    """Whether :meth:`save` is called in all processes of a group at once, each with the parts that it holds."""
+
     @abstractmethod
     def save(self, state: dict[str, Any], path: str | PathLike[str]) -> None:
         """Write ``state`` (a pytree of tensors and plain values) to ``path`` atomically and durably.

@@ -7,12 +7,14 @@ from os import PathLike
 from typing import Any
 
 import torch
+import torch.distributed as dist
 from torch import Tensor
 from torch.distributed.checkpoint.api import CheckpointException
 from torch.distributed.checkpoint.default_planner import DefaultLoadPlanner, DefaultSavePlanner
 from torch.distributed.checkpoint.metadata import MetadataIndex, TensorStorageMetadata
 from torch.distributed.checkpoint.state_dict_loader import load as read_parts
 from torch.distributed.checkpoint.state_dict_saver import save as write_parts
+from torch.distributed.tensor import DTensor
 
 from lit_checkpoint.errors import CheckpointCorruptError
 from lit_checkpoint.io import CheckpointIO, MapLocation
@@ -28,7 +30,7 @@ class ShardedCheckpointIO(CheckpointIO):
     """Keeps each checkpoint in a folder, to which every process writes the parts that it holds.
 
     - For states with distributed tensors (``DTensor``, as of FSDP2 or tensor parallelism): no process ever holds the
-      whole. Values that every process has, tensors or plain ones, are written once.
+      whole. All else, plain values and tensors that are not distributed, is that of the first process of the group.
     - :meth:`load` gives whole tensors to any program, without a process group; :meth:`load_into` fills distributed
       tensors, each process reading its parts only, whatever the number of processes that saved.
     - Complete or not there: the files of the parts are written, flushed and read back first; the file ``.metadata``
@@ -38,8 +40,8 @@ class ShardedCheckpointIO(CheckpointIO):
       that is read runs code.
     - ``torch.distributed.checkpoint.load`` reads the folder too. The path may be a URL that fsspec knows.
 
-    :meth:`save` and :meth:`load_into` are called by all processes of the group with trees of the same keys; the other
-    methods by whoever likes. Each process must reach the same folder.
+    :meth:`save` and :meth:`load_into` are called by all processes of the group, with trees in which distributed tensors
+    have the same keys; the other methods by whoever likes. Each process must reach the same folder.
 
     Args:
         process_group: Of the processes that save together; ``None`` is the default group, or this process alone where
@@ -59,13 +61,15 @@ class ShardedCheckpointIO(CheckpointIO):
         tensor([1., 1.])
     """
 
+    together = True
+
     def __init__(self, process_group: Any = None) -> None:
         self._process_group = process_group
 
     def save(self, state: dict[str, Any], path: str | PathLike[str]) -> None:
         """Write ``state``; called by all processes of the group. Every process raises if one fails.
 
-        Parameters come back as plain tensors, and plain values as one of the processes had them.
+        Parameters come back as plain tensors.
 
         Raises:
             TypeError: For a value that could not be loaded safely, naming its place.
@@ -76,15 +80,23 @@ class ShardedCheckpointIO(CheckpointIO):
         storage, folder = locate(path)
         writer = ShardWriter(storage, folder)
         tree, tensors = flatten(state)
+        parts = {key: value for key, value in tensors.items() if isinstance(value, DTensor)}
         planner = DefaultSavePlanner(flatten_state_dict=False, flatten_sharded_tensors=False)
         try:
             with _failures_of_one(), with_sums():
                 write_parts(
-                    {**tensors, TREE: tree}, storage_writer=writer, planner=planner, process_group=self._process_group
+                    {**tensors, TREE: tree} if self._is_first() else parts,
+                    storage_writer=writer,
+                    planner=planner,
+                    process_group=self._process_group,
                 )
         except BaseException:
             writer.give_up()
             raise
+
+    def _is_first(self) -> bool:
+        grouped = dist.is_available() and dist.is_initialized()
+        return not grouped or dist.get_rank(self._process_group) == 0
 
     def load(
         self, path: str | PathLike[str], *, map_location: MapLocation = "cpu", weights_only: bool = True
