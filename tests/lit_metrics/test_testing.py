@@ -211,6 +211,31 @@ def test_processes_need_a_factory_that_can_be_pickled() -> None:
         check_metric(type("Local", (Mean,), {}), DATA, processes=2, skip=["pickle"])
 
 
+class BranchesOnValues(Mean):
+    def update(self, x: Tensor) -> None:
+        x = torch.as_tensor(x)
+        if x.is_meta or x.sum() > 0:
+            super().update(x)
+
+
+class CountsInPython(Mean):
+    def __init__(self) -> None:
+        super().__init__()
+        self.calls = 0
+
+    def update(self, x: Tensor) -> None:
+        super().update(x)
+        self.calls += 1
+
+
+@pytest.mark.parametrize(
+    ("kind", "message"), [(BranchesOnValues, "into one graph"), (CountsInPython, "compiled anew as it goes on")]
+)
+def test_an_update_must_compile_into_one_graph_for_good(kind: type[lm.Metric], message: str) -> None:
+    with pytest.raises(AssertionError, match=f"law 'compiled_update': .*{message}"):
+        check_metric(kind, DATA, skip=[name for name in LAWS if name != "compiled_update"])
+
+
 def plain_mean(x: Tensor) -> Tensor:
     return x.double().mean()
 

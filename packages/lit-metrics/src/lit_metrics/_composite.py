@@ -7,12 +7,13 @@ from abc import abstractmethod
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+import torch
+
 from lit_metrics.metric import Metric, sync_together
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    import torch
     from torch import nn
     from typing_extensions import Self
 
@@ -157,6 +158,9 @@ def synced(metrics: Sequence[Metric]) -> Iterator[None]:
 @contextmanager
 def _all_or_nothing(metrics: Sequence[Metric]) -> Iterator[None]:
     """Puts the state of all metrics back to what it was if the block fails."""
+    if torch.compiler.is_compiling():  # what fails while it is traced has not run
+        yield
+        return
     stores = {id(metric.store): metric.store for metric in metrics}
     saved = [(store, store.backup(), store.count) for store in stores.values()]
     try:

@@ -15,6 +15,8 @@ from lit_metrics._state import State, copy_out
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from lit_metrics._state import StateValue
+
 
 def guard_update(fn: Callable[..., Any]) -> Callable[..., None]:
     """Makes an update atomic, free of autograd and inference tensors, a no-op on empty batches, and counted."""
@@ -26,6 +28,9 @@ def guard_update(fn: Callable[..., Any]) -> Callable[..., None]:
             fn(self, *args, **kwargs)
             return
         if _nothing_in(args, kwargs):
+            return
+        if torch.compiler.is_compiling():
+            _update_in_graph(self, fn, args, kwargs)
             return
         if torch.is_inference_mode_enabled():
             # Tensors born in inference mode could not be updated in place outside of it.
@@ -55,7 +60,25 @@ def guard_update(fn: Callable[..., Any]) -> Callable[..., None]:
             state.lists_to_cpu()
         state.advance()
 
-    return update
+    # torch.compile remembers graphs by code object: with one for all metrics it would soon hit its limit.
+    guarded: Any = update
+    guarded.__code__ = guarded.__code__.replace()
+    return guarded  # type: ignore[no-any-return]
+
+
+def _update_in_graph(self: Any, fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    """What an update is inside a compiled graph: one that fails while it is traced has not run."""
+    state: State = self._store if self._store.ready else self._prepare(args, kwargs, writes=True)
+    backup: dict[str, tuple[StateValue, Tensor | int]] | None = None
+    if not self.pure_update:
+        backup = {name: (value, 0) for name, value in state.values.items()}
+    state.begin()
+    with torch.no_grad():
+        fn(self, *args, **kwargs)
+        if backup is not None:
+            state.own(backup)
+    state.end()
+    state.advance()
 
 
 def guard_compute(fn: Callable[..., Any]) -> Callable[..., Any]:

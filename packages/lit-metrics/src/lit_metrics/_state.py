@@ -18,6 +18,8 @@ Reduction: TypeAlias = Literal["sum", "mean", "max", "min", "cat"] | Callable[[A
 
 def ordinary_tensors() -> AbstractContextManager[Any]:
     """Returns a context in which new tensors are ordinary ones, also inside `torch.inference_mode`."""
+    if torch.compiler.is_compiling():  # which cannot trace the question
+        return nullcontext()
     return torch.inference_mode(False) if torch.is_inference_mode_enabled() else nullcontext()
 
 
@@ -79,19 +81,19 @@ class State:
 
     Attributes:
         values: Value by state name.
-        count: Number of updates that went in.
-        version: Moves with every change, so that a cached result knows when it is stale.
         busy: True inside `update` or `compute`, so that `super().update(...)` runs plainly.
         checked: False until device and sync were looked at.
         ready: Checked, and nobody else's: an update may write to it.
     """
 
-    __slots__ = ("_reading", "busy", "checked", "count", "ready", "values", "version")
+    __slots__ = ("_count", "_one_batch", "_reading", "_traced", "_version", "busy", "checked", "ready", "values")
 
-    def __init__(self, values: dict[str, StateValue], count: int = 0) -> None:
+    def __init__(self, values: dict[str, StateValue], count: int = 0, one_batch: bool = False) -> None:
         self.values = values
-        self.count = count
-        self.version = 0
+        self._count = count
+        self._version = 0
+        self._one_batch = one_batch
+        self._traced: Tensor | None = None
         self.busy = False
         self.checked = False
         self.ready = False
@@ -102,6 +104,28 @@ class State:
 
     def __setstate__(self, state: tuple[dict[str, StateValue], int]) -> None:
         self.__init__(*state)  # type: ignore[misc]
+
+    @property
+    def count(self) -> int:
+        """Number of updates that went in."""
+        if self._traced is not None:
+            self._fold()
+        return self._count
+
+    @property
+    def version(self) -> int:
+        """Moves with every change, so that a cached result knows when it is stale."""
+        if self._traced is not None:
+            self._fold()
+        return self._version
+
+    def _fold(self) -> None:
+        if torch.compiler.is_compiling():
+            raise RuntimeError("the number of updates is not known inside a compiled graph; keep it in a tensor state")
+        updates = int(self._traced)  # type: ignore[arg-type]
+        if updates:
+            self._traced.zero_()  # type: ignore[union-attr]
+            self.advance(updates)
 
     def copy(self) -> State:
         """Returns a state that shares no memory with this one, list entries apart: those are never written to."""
@@ -123,8 +147,15 @@ class State:
 
     def advance(self, updates: int = 1) -> None:
         """Counts updates that went in."""
-        self.count += updates
-        self.version += 1
+        if torch.compiler.is_compiling() and not self._one_batch:
+            # Numbers are compiled in: a graph counts updates of what outlives it in a tensor.
+            if self._traced is None:
+                device = next((v.device for v in self.values.values() if isinstance(v, Tensor)), None)
+                self._traced = torch.zeros((), dtype=torch.long, device=device)
+            self._traced.add_(updates)
+            return
+        self._count += updates
+        self._version += 1
 
     def mark_checked(self, shared: bool) -> None:
         """Lets the next update skip the checks of device and sync, and of sharing unless it is shared."""
@@ -142,8 +173,8 @@ class State:
                     self.values[name] = [entry.to(device) for entry in value]
                 else:
                     self.values[name] = value.detach().to(device, copy=True)
-        self.count = other.count
-        self.version += 1
+        self._count = other.count
+        self._version += 1
 
     def complete(self, identity: dict[str, StateValue]) -> None:
         """Gives the states that nobody wrote their identity value."""
@@ -152,7 +183,8 @@ class State:
     def set(self, name: str, value: StateValue) -> None:
         """Writes one value."""
         self.values[name] = value
-        self.version += 1
+        if not torch.compiler.is_compiling():  # else `advance` says that something changed
+            self._version += 1
 
     def backup(self) -> dict[str, tuple[StateValue, Tensor | int]]:
         """Returns what `restore` needs; constant time for list states however long they are."""
@@ -169,6 +201,8 @@ class State:
 
     def make_ordinary(self) -> None:
         """Replaces tensors made in inference mode, which could not be updated in place outside of it."""
+        if torch.compiler.is_compiling():
+            return
         with ordinary_tensors():
             for name, value in self.values.items():
                 if isinstance(value, Tensor) and value.is_inference():
@@ -262,10 +296,10 @@ def _with_shape(mine: Tensor, other: Tensor) -> Tensor:
 
 def merge_into(mine: State, theirs: State, specs: Mapping[str, StateSpec]) -> None:
     """Merges `theirs` into `mine`, in place; a failure leaves `mine` with its old count."""
-    counts = (mine.count, theirs.count)
     values = mine.values
     with ordinary_tensors():
         for name, spec in specs.items():
+            counts = (mine.count, theirs.count) if spec.reduce == "mean" else (0, 0)
             values[name] = merge_value(spec.reduce, values[name], theirs.values[name], counts)
     mine.advance(theirs.count)
 

@@ -44,6 +44,8 @@ class Metric(nn.Module, Arithmetic):
     attributes, not buffers, and `.half()` and its like leave their dtype alone.
 
     `update` runs without autograd, ignores an empty batch, and changes nothing if it raises. `compute` never resets.
+    `update` and `forward` may stand inside `torch.compile(fullgraph=True)`, as far as the operations of the subclass
+    and tensor states allow: invalid values then raise in `compute`.
 
     Args:
         compute_on_step: Whether `forward` returns the batch value; if not, it returns `None`.
@@ -179,7 +181,8 @@ class Metric(nn.Module, Arithmetic):
             elif mine is None:
                 values[name] = value
             else:
-                values[name] = merge_value(spec.reduce, mine, value, (self._store.count, 1))
+                counts = (self._store.count, 1) if spec.reduce == "mean" else (0, 0)
+                values[name] = merge_value(spec.reduce, mine, value, counts)
 
     def check_state(self) -> None:
         """Raises in `compute` for what `update` only noted, so that no update waits for an accelerator."""
@@ -207,7 +210,7 @@ class Metric(nn.Module, Arithmetic):
         current = self._store
         if not current.checked:
             current = self._prepare(args, kwargs, writes=False)
-        batch = State({} if self.pure_update else self._fresh_values())
+        batch = State({} if self.pure_update else self._fresh_values(), one_batch=True)
         batch.mark_checked(shared=False)
         self.__dict__["_store"] = batch
         try:

@@ -63,7 +63,8 @@ def check_metric(
             or a `functools.partial` of one, and a script must call this below `if __name__ == "__main__":`.
 
     Returns:
-        The names of the laws that were run; one without its argument (`reference`, `kernel`, `processes`) is empty.
+        The names of the laws that were run; one without its argument (`reference`, `kernel`, `processes`) is empty, and
+        so is `compiled_update` for list states, which grow, and for inputs that are no tensors.
 
     Raises:
         AssertionError: If a law is broken.
@@ -341,6 +342,35 @@ def _fullgraph(case: _Case) -> None:
         _assert_same(got, case.kernel(*batch), case.rtol, "kernel compiled and as it is")
 
 
+def _compiled_update(case: _Case) -> None:
+    """A list state is a graph for every length, and a graph of inputs that are no tensors knows their values."""
+    metric, batch = case.make(), case.batches[0]
+    has_lists = any(isinstance(value, list) for value in metric.metric_state.values())
+    if has_lists or not any(isinstance(x, Tensor) for x in batch):
+        return
+    graphs: list[Any] = []
+
+    def backend(graph: Any, _: Any) -> Any:
+        graphs.append(graph)
+        return graph
+
+    def update(*inputs: Any) -> None:
+        metric.update(*inputs)
+
+    update.__code__ = update.__code__.replace()  # what is compiled is remembered by code object
+    compiled = torch.compile(update, fullgraph=True, backend=backend, dynamic=False)
+    found = []
+    for _ in range(4):
+        try:
+            compiled(*batch)
+        except RuntimeError as error:  # the compiler's errors are of this type
+            raise AssertionError(f"update does not compile into one graph: {error}") from error
+        found.append(len(graphs))
+    assert found[1] == found[3], f"update is compiled anew as it goes on: {found} graphs after as many updates"
+    assert metric.update_count == 4, f"update_count is {metric.update_count} after 4 compiled updates"
+    _assert_same(metric.compute(), case.value([batch] * 4), case.rtol, "update compiled and as it is")
+
+
 def _processes(case: _Case) -> None:
     if case.processes < 2:
         return
@@ -384,6 +414,7 @@ def _be_one_of(rank: int, world_size: int, folder: str, make: Callable[[], Metri
 
 LAWS: dict[str, Callable[[_Case], None]] = {
     "caller_may_overwrite": _caller_may_overwrite,
+    "compiled_update": _compiled_update,
     "compute_twice": _compute_twice,
     "failed_update": _failed_update,
     "float_types": _float_types,

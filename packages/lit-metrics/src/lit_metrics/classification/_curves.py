@@ -82,7 +82,15 @@ class CurveMetric(Metric):
 
     def compute(self) -> Any:
         """Returns the value of all batches."""
-        return self.value(self.store.reading(lambda: Curves(self.config, self.metric_state)))
+        return self.value(self._curves())
+
+    def check_state(self) -> None:
+        """Raises for invalid labels and scores that an accelerator took in."""
+        self._curves().require_valid()
+
+    def _curves(self) -> Curves:
+        curves: Curves = self.store.reading(lambda: Curves(self.config, self.metric_state))
+        return curves
 
     @abstractmethod
     def value(self, curves: Curves) -> Any:

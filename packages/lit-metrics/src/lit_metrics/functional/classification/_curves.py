@@ -15,7 +15,6 @@ Shape suffixes: N samples, G columns (classes, labels, or 1 for binary), T thres
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
@@ -24,7 +23,7 @@ from torch import Tensor
 
 from lit_metrics._inputs import as_tensor, as_weights, checks_are_free, require_same_shape, to_float
 from lit_metrics.functional.classification._counting import histogram, label_tensors
-from lit_metrics.functional.classification._task import TASKS, infer_task
+from lit_metrics.functional.classification._task import TASKS, infer_task, lazy
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -303,22 +302,22 @@ class Points:
         """Weight of all negatives, `(G,)`."""
         return self.fp[-1]
 
-    @cached_property
+    @lazy
     def tpr(self) -> Tensor:
         """Recall; nan without positives."""
         return self.tp / self.positives
 
-    @cached_property
+    @lazy
     def fpr(self) -> Tensor:
         """False positive rate; nan without negatives."""
         return self.fp / self.negatives
 
-    @cached_property
+    @lazy
     def precision(self) -> Tensor:
         """Precision; nan where nothing scores as high."""
         return self.tp / (self.tp + self.fp)
 
-    @cached_property
+    @lazy
     def is_point(self) -> Tensor:
         """Which rows say something new, `(R, G)`: a given threshold, or a score that occurs."""
         if self.binned:
@@ -335,30 +334,31 @@ class Curves:
     Args:
         config: How the state was made.
         state: What `curve_state` returned, summed or concatenated; lists are concatenated here.
-
-    Raises:
-        ValueError: If the state holds invalid labels or scores (those that an accelerator could not refuse at once).
     """
 
     def __init__(self, config: CurveConfig, state: Mapping[str, Any]) -> None:
         self.config = config
         self._state = {name: _joined(value) for name, value in state.items()}
-        if not config.validate_args:
-            return
-        if config.thresholds is not None:
-            if bool(self._state["counts"][:, -1, 1].any()):
-                raise ValueError(f"{_bad_scores(config)}, or: {bad_target(config)}")
-        elif self._state["target"].numel():
-            _require_valid(config, self._state["scores"], self._state["target"])
 
-    @cached_property
+    def require_valid(self) -> None:
+        """Raises a `ValueError` for invalid labels or scores, which an accelerator could not refuse at once."""
+        if not self.config.validate_args:
+            return
+        if self.config.thresholds is not None:
+            counts = self._state["counts"]
+            if not counts.is_meta and bool(counts[:, -1, 1].any()):
+                raise ValueError(f"{_bad_scores(self.config)}, or: {bad_target(self.config)}")
+        elif self._state["target"].numel() and not self._state["target"].is_meta:
+            _require_valid(self.config, self._state["scores"], self._state["target"])
+
+    @lazy
     def each(self) -> Points:
         """One curve per class or label, or the one of a binary task."""
         if self.config.thresholds is not None:
             return _binned_points(self.config, self._state["counts"])
         return ranked(*self._elements())
 
-    @cached_property
+    @lazy
     def flat(self) -> Points:
         """The curve of all classes' or labels' elements together."""
         if self.config.thresholds is not None:
@@ -486,4 +486,6 @@ def read_curves(
         preds = as_tensor(preds, "preds")
         num_classes = preds.shape[1] if preds.ndim > 1 else None
     config = make_curve_config(task, num_classes=num_classes, num_labels=num_labels, **options)
-    return Curves(config, curve_state(config, preds, target, sample_weight))
+    curves = Curves(config, curve_state(config, preds, target, sample_weight))
+    curves.require_valid()
+    return curves

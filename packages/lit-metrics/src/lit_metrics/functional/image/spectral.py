@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import torch
@@ -116,10 +117,10 @@ def spectral_distortion_state(preds: Any, target: Any) -> dict[str, Tensor | int
             f"preds and target must have the same number of images and channels, got {tuple(preds.shape)} and"
             f" {tuple(target.shape)}"
         )
-    pairs = torch.combinations(torch.arange(preds.shape[1], device="cpu")).T.tolist()
-    if not pairs[0]:
+    pairs = list(itertools.combinations(range(preds.shape[1]), 2))
+    if not pairs:
         raise ValueError(f"preds and target must have at least two channels, got {preds.shape[1]}")
-    first, second = pairs
+    first, second = map(list, zip(*pairs, strict=True))
     return {
         "preds_quality": _quality_sums(preds[:, first], preds[:, second]),
         "target_quality": _quality_sums(target[:, first], target[:, second]),
