@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
-_SEVERAL_PROCESSES = ("ddp*", "fsdp*")
+_SEVERAL_PROCESSES = ("ddp*", "fsdp*", "model_parallel*")
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ REFUSALS: tuple[Refusal, ...] = (
 )
 """The table."""
 
-STRATEGY_NAMES = ("single_device", "dp", "ddp", "ddp2", "fsdp")
+STRATEGY_NAMES = ("single_device", "dp", "ddp", "ddp2", "fsdp", "model_parallel")
 ACCELERATOR_NAMES = ("cpu", "cuda", "mps")
 PRECISION_NAMES = ("32-true", "64-true", "16-true", "bf16-true", "16-mixed", "bf16-mixed")
 

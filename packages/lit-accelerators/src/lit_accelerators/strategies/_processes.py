@@ -4,30 +4,14 @@ import sys
 import time
 from collections.abc import Sequence
 from datetime import timedelta
-from typing import Literal
 
 import torch.distributed as dist
 
 from lit_accelerators.collectives import Collectives, LocalCollectives, ProcessGroupCollectives
 from lit_accelerators.devices.base import Accelerator
 from lit_accelerators.environments.base import ClusterEnvironment
-from lit_accelerators.environments.local import LocalEnvironment
 from lit_accelerators.launchers._failures import note_failure
-from lit_accelerators.launchers.base import Launcher
-from lit_accelerators.launchers.in_process import InProcessLauncher
-from lit_accelerators.launchers.multiprocess import MultiprocessLauncher
-from lit_accelerators.launchers.script import ScriptLauncher
-
-StartMethod = Literal["script", "spawn", "fork", "forkserver", "notebook"]
-
-START_SUFFIXES: dict[StartMethod, str] = {
-    "script": "",
-    "spawn": "_spawn",
-    "fork": "_fork",
-    "forkserver": "_forkserver",
-    "notebook": "_notebook",
-}
-"""What stands behind the name of a strategy for each way to start processes."""
+from lit_accelerators.launchers.starts import StartMethod, make_launcher, own_environment
 
 _DRAIN_S = 0.02
 
@@ -59,14 +43,13 @@ class Processes:
         timeout: timedelta,
         backend: str | None = None,
     ) -> None:
-        if start not in START_SUFFIXES:
-            raise ValueError(f"start must be one of {', '.join(map(repr, START_SUFFIXES))}, got {start!r}.")
         if accelerator.name == "mps":
             raise ValueError("The GPU of Apple silicon cannot be shared by processes. Write strategy='single_device'.")
         self.accelerator = accelerator
-        self.environment = LocalEnvironment(len(indices), num_nodes) if environment is None else environment
+        self.environment = own_environment(start, len(indices), num_nodes) if environment is None else environment
         self.environment.validate(devices=len(indices), num_nodes=num_nodes)
-        self.launcher = _make_launcher(self.environment, start, len(indices), num_nodes)
+        gpus = int(accelerator.name == "cuda")
+        self.launcher = make_launcher(start, self.environment, len(indices), num_nodes, num_gpus=gpus)
         self._indices = list(indices)
         self._timeout = timeout
         self._backend = accelerator.process_group_backend if backend is None else backend
@@ -122,12 +105,3 @@ class Processes:
         """Raise ``RuntimeError`` where ``method`` is called before the processes have met."""
         if not self.joined:
             raise RuntimeError(f"{method}() needs the other processes: call setup_environment() first.")
-
-
-def _make_launcher(environment: ClusterEnvironment, start: StartMethod, devices: int, num_nodes: int) -> Launcher:
-    if start == "script" and isinstance(environment, LocalEnvironment) and devices * num_nodes > 1:
-        return ScriptLauncher(environment, devices, num_nodes=num_nodes)
-    if environment.creates_processes_externally or start == "script":
-        return InProcessLauncher()
-    method = "fork" if start == "notebook" else start
-    return MultiprocessLauncher(environment, devices, method, num_nodes=num_nodes, check_threads=start == "notebook")

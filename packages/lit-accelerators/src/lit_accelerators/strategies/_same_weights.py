@@ -1,6 +1,7 @@
 """Giving every process the weights of rank 0."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 import torch
 import torch.distributed as dist
@@ -10,21 +11,32 @@ from torch.nn.parameter import is_lazy
 from lit_accelerators.collectives import Collectives
 
 
-def broadcast_weights(module: nn.Module, collectives: Collectives) -> None:
-    """Overwrite parameters and buffers with those of rank 0.
+def broadcast_weights(module: nn.Module, collectives: Collectives, mesh: Any = None) -> None:
+    """Overwrite parameters and buffers with those of rank 0; what is on the meta device stays there.
+
+    Args:
+        module: the module.
+        collectives: of the processes.
+        mesh: the ``DeviceMesh`` of all processes, where parameters may be sharded over some of its dimensions already:
+            each part is then that of the first processes along the others.
 
     Raises:
         RuntimeError: if a parameter is lazy and not initialized yet.
-        ValueError: in every process, if the modules are not alike; names the first difference.
+        ValueError: in every process, if the modules are not alike; names the first difference. For parameters that are
+            sharded over another mesh.
     """
     tensors = {**dict(module.named_parameters()), **dict(module.named_buffers())}
+    tensors = {name: tensor for name, tensor in tensors.items() if not tensor.is_meta}
     lazy = [name for name, tensor in tensors.items() if is_lazy(tensor)]
     if lazy:
         raise RuntimeError(
             f"These parameters have no shape yet: {', '.join(lazy)}. Run one batch through the module before the run."
         )
     _check_alike(tensors, collectives)
-    _broadcast(tensors.values())
+    sharded = {name: tensor for name, tensor in tensors.items() if hasattr(tensor, "device_mesh")}
+    if sharded:
+        _broadcast_parts(sharded, mesh)
+    _broadcast(tensor for name, tensor in tensors.items() if name not in sharded)
 
 
 def broadcast_buffers(module: nn.Module) -> None:
@@ -32,14 +44,32 @@ def broadcast_buffers(module: nn.Module) -> None:
     _broadcast(module.buffers())
 
 
-def _broadcast(tensors: Iterable[Tensor]) -> None:
+def _broadcast_parts(tensors: Mapping[str, Any], mesh: Any) -> None:
+    dimensions: tuple[str, ...] = () if mesh is None else mesh.mesh_dim_names
+    for name, tensor in tensors.items():
+        if not set(tensor.device_mesh.mesh_dim_names or ("without name",)) <= set(dimensions):
+            raise ValueError(
+                f"{name} is sharded over {tensor.device_mesh}, which is no part of the mesh of this run. Shard it over "
+                f"dimensions of self.device_mesh ({', '.join(dimensions) or 'there is none under this strategy'})."
+            )
+    for dimension in dimensions:
+        same = [tensor.to_local() for tensor in tensors.values() if dimension not in _sharded_over(tensor)]
+        _broadcast(same, mesh.get_group(dimension))
+
+
+def _sharded_over(tensor: Any) -> set[str]:
+    pairs = zip(tensor.device_mesh.mesh_dim_names, tensor.placements, strict=True)
+    return {name for name, placement in pairs if not placement.is_replicate()}
+
+
+def _broadcast(tensors: Iterable[Tensor], group: Any = None) -> None:
     pending = []
     for tensor in tensors:
         if tensor.numel() == 0 or tensor.layout != torch.strided:
             continue
         dense = tensor.detach().contiguous()
         # As bytes: back ends know only some dtypes.
-        work = dist.broadcast(dense.reshape(-1).view(torch.uint8), src=0, async_op=True)
+        work = dist.broadcast(dense.reshape(-1).view(torch.uint8), group_src=0, group=group, async_op=True)
         pending.append((work, tensor.detach(), dense))
     for work, tensor, dense in pending:
         work.wait()

@@ -22,10 +22,17 @@ class ShardedModule:
         units: modules inside it that are gathered and freed on their own, inner ones first.
         keep_gathered: whether units stay gathered between forward and backward pass.
         options: of ``fully_shard``.
+        fill: gives what is on the meta device memory and values, after it was sharded; None if nothing is there.
     """
 
     def __init__(
-        self, module: nn.Module, units: Sequence[nn.Module], *, keep_gathered: bool, options: Mapping[str, Any]
+        self,
+        module: nn.Module,
+        units: Sequence[nn.Module],
+        *,
+        keep_gathered: bool,
+        options: Mapping[str, Any],
+        fill: Callable[[nn.Module], None] | None = None,
     ) -> None:
         self.module = module
         self._keep_gathered = keep_gathered
@@ -33,6 +40,9 @@ class ShardedModule:
             fully_shard(unit, reshard_after_forward=not keep_gathered, **options)
         self._root: Any = _Root(module)  # fully_shard gives it methods
         fully_shard(self._root, **options)
+        if fill is not None:
+            fill(module)
+            self._root.to(next(module.parameters()).device)  # tells FSDP of the new parameters
         self._units = [m for m in module.modules() if isinstance(m, FSDPModule)]
         self._sharded = dict(module.named_parameters())
         self._gathered_flags: list[bool] = []

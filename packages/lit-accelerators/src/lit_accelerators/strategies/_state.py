@@ -65,12 +65,17 @@ def gather_tree(tree: Any, *, keep: bool) -> Any:
         tree: with the same sharded tensors in every process.
         keep: whether this process wants the result; the others get None for each leaf, and need no memory for it.
     """
-    from torch.distributed.tensor import DTensor
+    from torch.distributed.tensor import DTensor, Replicate
 
     def gather(leaf: Any) -> Any:
         if not isinstance(leaf, Tensor):
             return leaf if keep else None
-        whole = leaf.full_tensor() if isinstance(leaf, DTensor) else leaf
+        whole = leaf
+        if isinstance(leaf, DTensor):
+            if any(hasattr(placement, "split_factor") for placement in leaf.placements):
+                # Cut along one dimension twice: undone in the other order, or torch warns in every process.
+                leaf = leaf.redistribute(placements=[Replicate(), *leaf.placements[1:]])
+            whole = leaf.full_tensor()
         if not keep:
             return None
         own = whole.detach().cpu()
@@ -85,7 +90,7 @@ def deal_like(whole: Any, like: Any) -> Any:
 
     if not isinstance(like, DTensor) or not isinstance(whole, Tensor) or whole.shape != like.shape:
         return whole
-    local = whole.detach().to(device=like.device, dtype=like.dtype)
+    local = whole.detach().to(device=whole.device if like.is_meta else like.device, dtype=like.dtype)
     return distribute_tensor(local, like.device_mesh, like.placements, src_data_rank=None)
 
 

@@ -14,6 +14,8 @@ from lit_accelerators.devices.base import Accelerator
 from lit_accelerators.environments.base import ClusterEnvironment
 from lit_accelerators.launchers.base import Launcher
 from lit_accelerators.precision.base import Precision
+from lit_accelerators.strategies._clipping import clip_norm
+from lit_accelerators.strategies._once import OncePerSample
 
 GradientSync = Literal["step", "backward"]
 
@@ -52,8 +54,17 @@ class Strategy(ABC):
     one_process_per_node: bool = False
     """Whether the devices of a node belong to one process, instead of one process each."""
 
+    device_mesh: Any = None
+    """The ``torch.distributed.device_mesh.DeviceMesh`` of all processes, where the strategy has one and they joined."""
+
+    model_parallel_size: int = 1
+    """Processes, consecutive in rank, that see the same samples and share the work on them."""
+
     plain: bool = False
     """Whether ``loss.backward()`` and ``optimizer.step()`` are all there is to do: a loop may call them itself."""
+
+    sharded_state: bool = False
+    """Whether :meth:`module_state` and :meth:`optimizer_state` give distributed tensors, to each process its parts."""
 
     # Life ---------------------------------------------------------------------------------------------------------
 
@@ -122,7 +133,8 @@ class Strategy(ABC):
     def module_state(self, module: nn.Module) -> dict[str, Any]:
         """The module's whole state dict, without prefixes of any wrapper; called in every process.
 
-        Whole in process 0; where the strategy shards, empty in the others.
+        Whole in process 0; where the strategy shards, empty in the others, or with :attr:`sharded_state` the live
+        distributed tensors in each.
         """
 
     @abstractmethod
@@ -167,6 +179,23 @@ class Strategy(ABC):
         """Whether this process is the one that writes."""
         return self.environment.global_rank == 0
 
+    @property
+    def data_world_size(self) -> int:
+        """Into how many parts the samples are dealt."""
+        return self.environment.world_size // self.model_parallel_size
+
+    @property
+    def data_rank(self) -> int:
+        """Which part of the samples this process sees; the same as that of the others it shares the work with."""
+        return self.environment.global_rank // self.model_parallel_size
+
+    @property
+    def data_collectives(self) -> Collectives:
+        """For what is counted over samples: its ``world_size`` is :attr:`data_world_size`, each sample counts once."""
+        if self.model_parallel_size == 1:
+            return self.collectives
+        return OncePerSample(self.collectives, self.model_parallel_size)
+
     def clip_gradients(
         self,
         optimizer: Optimizer,
@@ -193,10 +222,7 @@ class Strategy(ABC):
         if clip_value is not None:
             nn.utils.clip_grad_value_(chosen, clip_value)
             return None
-        norm = nn.utils.clip_grad_norm_(chosen, limit, norm_type=norm_type)
-        # Of a sharded parameter this process knows its part of the norm only.
-        whole: Callable[[], Tensor] | None = getattr(norm, "full_tensor", None)
-        return norm if whole is None else whole()
+        return clip_norm(chosen, limit, norm_type)
 
 
 def optimizer_parameters(optimizer: Optimizer) -> list[Tensor]:

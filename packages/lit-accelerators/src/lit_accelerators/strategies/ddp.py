@@ -15,10 +15,12 @@ from lit_accelerators.collectives import LocalCollectives
 from lit_accelerators.devices.base import Accelerator
 from lit_accelerators.devices.cpu import CPUAccelerator
 from lit_accelerators.environments.base import ClusterEnvironment
+from lit_accelerators.launchers.starts import StartMethod, start_suffix
 from lit_accelerators.precision.base import Precision
 from lit_accelerators.precision.full import FullPrecision
 from lit_accelerators.strategies._compression import make_comm_hook
-from lit_accelerators.strategies._processes import START_SUFFIXES, Processes, StartMethod
+from lit_accelerators.strategies._meta import settle
+from lit_accelerators.strategies._processes import Processes
 from lit_accelerators.strategies._reducer import SyncedModule
 from lit_accelerators.strategies._same_weights import broadcast_buffers, broadcast_weights
 from lit_accelerators.strategies._state import (
@@ -93,7 +95,7 @@ class DDPStrategy(Strategy):
         self._processes = Processes(
             self.accelerator, indices, environment, start=start, num_nodes=num_nodes, timeout=timeout
         )
-        self.name = f"ddp{START_SUFFIXES[start]}"
+        self.name = f"ddp{start_suffix(start)}"
         self.precision = FullPrecision() if precision is None else precision
         self.environment = self._processes.environment
         self.launcher = self._processes.launcher
@@ -117,7 +119,7 @@ class DDPStrategy(Strategy):
         self._processes.require_joined("setup_module")
         if self._sync_batchnorm:
             module = nn.SyncBatchNorm.convert_sync_batchnorm(module)
-        module = self.precision.convert_module(module.to(self.device))
+        module = self.precision.convert_module(settle(module, self.device, self.collectives))
         broadcast_weights(module, self.collectives)
         return module
 

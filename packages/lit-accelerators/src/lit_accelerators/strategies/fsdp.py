@@ -1,10 +1,9 @@
 """Every process holds a part of the module; parameters are gathered where they are used."""
 
-import functools
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from datetime import timedelta
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -14,18 +13,14 @@ from lit_accelerators.collectives import LocalCollectives
 from lit_accelerators.devices.base import Accelerator
 from lit_accelerators.devices.cpu import CPUAccelerator
 from lit_accelerators.environments.base import ClusterEnvironment
+from lit_accelerators.launchers.starts import StartMethod, start_suffix
 from lit_accelerators.precision.base import Precision
 from lit_accelerators.precision.full import FullPrecision
-from lit_accelerators.strategies._processes import START_SUFFIXES, Processes, StartMethod
+from lit_accelerators.strategies._mesh import hybrid_shape, make_mesh
+from lit_accelerators.strategies._meta import check_resettable, is_on_meta, materialize, move_with_memory
+from lit_accelerators.strategies._processes import Processes
 from lit_accelerators.strategies._same_weights import broadcast_weights
-from lit_accelerators.strategies._state import (
-    deal_like,
-    deal_optimizer_state,
-    gather_tree,
-    gradients_of,
-    load_module_without_wrappers,
-    module_state_without_wrappers,
-)
+from lit_accelerators.strategies._sharded import ShardedModules, check_state_type
 from lit_accelerators.strategies._wrapping import WrapPolicy, choose_units
 from lit_accelerators.strategies.base import GradientSync, Strategy
 
@@ -40,7 +35,9 @@ class FSDPStrategy(Strategy):
     is in no unit is gathered for the whole step. An evaluation gathers the whole module once, so processes may
     evaluate different numbers of batches.
 
-    Optimizers are made after :meth:`setup_module`, of the parameters that the module has then.
+    Optimizers are made after :meth:`setup_module`, of the parameters that the module has then. Modules that were built
+    under ``torch.device("meta")`` get memory after sharding, for the parts that this process keeps, and values by their
+    ``reset_parameters``.
 
     Args:
         accelerator: the kind of device; the CPU by default.
@@ -57,9 +54,14 @@ class FSDPStrategy(Strategy):
         cpu_offload: keep parameters, gradients and optimizer states in the memory of the host; not on the CPU.
         mixed_precision: a ``torch.distributed.fsdp.MixedPrecisionPolicy``, to gather and reduce in other number formats
             than those of the parameters.
+        sharding_strategy: ``"full"``: over all processes; ``"hybrid"``: over the processes of a node, each node with a
+            copy of the model, which takes more memory and sends less between nodes.
+        device_mesh: the same in numbers: (copies of the model, processes that share one).
+        state_dict_type: what checkpoints are made of: ``"full"``: whole tensors, gathered in process 0, in one file;
+            ``"sharded"``: each process writes its parts, into a folder. A run goes on from either.
 
     Raises:
-        ValueError: for options that do not work together.
+        ValueError: for options that do not work together, and for a mesh that is not of the number of processes.
         RuntimeError: where torch is older than 2.8.
 
     Example:
@@ -85,9 +87,11 @@ class FSDPStrategy(Strategy):
         reshard_after_forward: bool = True,
         cpu_offload: bool = False,
         mixed_precision: Any = None,
+        sharding_strategy: Literal["full", "hybrid"] | None = None,
+        device_mesh: tuple[int, int] | None = None,
+        state_dict_type: Literal["full", "sharded"] = "full",
     ) -> None:
-        if _version_of(torch.__version__) < _SINCE:
-            raise RuntimeError(f"strategy='fsdp' needs torch >= 2.8, this is torch {torch.__version__}.")
+        check_torch("fsdp")
         self.accelerator = CPUAccelerator() if accelerator is None else accelerator
         if cpu_offload and self.accelerator.name == "cpu":
             raise ValueError("cpu_offload=True with accelerator='cpu': parameters are in the host's memory anyway.")
@@ -101,7 +105,7 @@ class FSDPStrategy(Strategy):
             timeout=timeout,
             backend=f"cpu:gloo,{kind}:{self.accelerator.process_group_backend}" if cpu_offload else None,
         )
-        self.name = f"fsdp{START_SUFFIXES[start]}"
+        self.name = f"fsdp{start_suffix(start)}"
         self.precision = FullPrecision() if precision is None else precision
         self.environment = self._processes.environment
         self.launcher = self._processes.launcher
@@ -111,14 +115,17 @@ class FSDPStrategy(Strategy):
         self._keep_gathered = not reshard_after_forward
         self._cpu_offload = cpu_offload
         self._mixed_precision = mixed_precision
-        self._modules: dict[nn.Module, Any] = {}
-        """Each a ``ShardedModule``, whose import is slow."""
+        self._hybrid = self._check_sharding(sharding_strategy, device_mesh)
+        self.sharded_state = check_state_type(state_dict_type)
+        self._modules = ShardedModules(in_parts=self.sharded_state)
 
     def setup_environment(self) -> None:
         """Claim the device of this rank and form the process group."""
         if not self._processes.joined:
             self.collectives = self._processes.join()
             self.device = self._processes.device
+            shape, names = (self._hybrid, ("replicate", "shard")) if self._hybrid else ((self.world_size,), ("shard",))
+            self.device_mesh = make_mesh(self.device, shape, names)
 
     def setup_module(self, module: nn.Module) -> nn.Module:
         """Move ``module`` to the device, convert it, give it the weights of rank 0, and shard it in place.
@@ -128,20 +135,24 @@ class FSDPStrategy(Strategy):
         self._processes.require_joined("setup_module")
         if module in self._modules:
             return module
-        from torch.distributed.device_mesh import init_device_mesh
         from torch.distributed.fsdp import CPUOffloadPolicy
 
         from lit_accelerators.strategies._shards import ShardedModule
 
         units = choose_units(module, self._wrap)
-        module = self.precision.convert_module(module.to(self.device))
+        fill = None
+        if is_on_meta(module):
+            check_resettable(module)
+            fill = self._fill
+        module = self.precision.convert_module(move_with_memory(module, self.device))
         broadcast_weights(module, self.collectives)
-        options: dict[str, Any] = {"mesh": init_device_mesh(self.device.type, (self.world_size,))}
+        options: dict[str, Any] = {"mesh": self.device_mesh}
         if self._cpu_offload:
             options["offload_policy"] = CPUOffloadPolicy()
         if self._mixed_precision is not None:
             options["mp_policy"] = self._mixed_precision
-        self._modules[module] = ShardedModule(module, units, keep_gathered=self._keep_gathered, options=options)
+        sharded = ShardedModule(module, units, keep_gathered=self._keep_gathered, options=options, fill=fill)
+        self._modules.add(module, sharded)
         return module
 
     def setup_step(
@@ -155,37 +166,18 @@ class FSDPStrategy(Strategy):
     ) -> Callable[..., Any]:
         """Return ``step`` under the precision; parameters are gathered where it uses them."""
         step = self.precision.wrap_step(step, self.device)
-        sharded = self._modules[module]
-        if gradient_sync is None:
-            sharded.begin_evaluation()
-            return step
-
-        @functools.wraps(step)
-        def sharded_step(*args: Any, **kwargs: Any) -> Any:
-            return sharded.run(step, *args, **kwargs)
-
-        return sharded_step
+        return self._modules.setup_step(module, step, trains=gradient_sync is not None)
 
     def evaluation(self, module: nn.Module) -> AbstractContextManager[None]:
         """Inside, every process holds the whole module."""
-        return self._evaluation(module)
+        return self._modules.evaluation(module)
 
     def backward(self, loss: Tensor, *args: Any, **kwargs: Any) -> None:
         """Run the backward pass; every process gets its part of the averaged gradients.
 
-        Raises:
-            ValueError: for ``inputs``: the graph ends at the gathered parameters, not at those that optimizers hold.
+        With ``inputs``, parameters of the module, the gradients of the others stay as they are.
         """
-        if kwargs.get("inputs") is not None:
-            raise ValueError(
-                "strategy='fsdp' cannot differentiate with respect to chosen parameters (inputs=...), as several "
-                "losses from one training_step do. Write a training_step that takes optimizer_idx, or optimize by hand."
-            )
-        for sharded in self._modules.values():
-            loss = sharded.announce(loss)
-        self.precision.backward(loss, *args, **kwargs)
-        # Where a step goes on after this, autocast would use copies of parameters that are freed.
-        torch.clear_autocast_cache()
+        self._modules.backward(self.precision, loss, args, kwargs)
 
     def no_sync(self) -> AbstractContextManager[None]:
         """Do nothing: whole gradients would take the memory that sharding saves, so each backward pass averages."""
@@ -199,71 +191,52 @@ class FSDPStrategy(Strategy):
         self._processes.note_failure()
         self._modules.clear()
         self.collectives = self._processes.leave()
+        self.device_mesh = None
 
     def module_state(self, module: nn.Module) -> dict[str, Any]:
         """The whole state dict of ``module`` on the CPU in process 0; empty in the others."""
-        self._free(module)
-        state: dict[str, Any] = gather_tree(module_state_without_wrappers(module), keep=self.is_global_zero)
-        return state if self.is_global_zero else {}
+        return self._modules.module_state(module, keep=self.is_global_zero)
 
     def load_module_state(self, module: nn.Module, state: Mapping[str, Any], *, strict: bool = True) -> None:
         """Load a whole state dict, of which each process keeps its part; the same in every process."""
-        self._free(module)
-        own = module_state_without_wrappers(module)
-        dealt = {name: deal_like(value, own.get(name)) for name, value in state.items()}
-        load_module_without_wrappers(module, dealt, strict=strict)
+        self._modules.load_module_state(module, state, strict=strict)
 
     def optimizer_state(self, module: nn.Module, optimizer: Optimizer) -> dict[str, Any]:
         """The whole state dict of ``optimizer`` on the CPU in process 0; empty in the others."""
-        state: dict[str, Any] = gather_tree(optimizer.state_dict(), keep=self.is_global_zero)
-        return state if self.is_global_zero else {}
+        return self._modules.optimizer_state(optimizer, keep=self.is_global_zero)
 
     def load_optimizer_state(self, module: nn.Module, optimizer: Optimizer, state: Mapping[str, Any]) -> None:
         """Load a whole state dict, of which each process keeps its part; the same in every process."""
-        optimizer.load_state_dict(deal_optimizer_state(optimizer, state))
+        self._modules.load_optimizer_state(optimizer, state)
 
     def gradient_state(self, module: nn.Module) -> dict[str, Tensor]:
         """This process's part of the gradients."""
-        from torch.distributed.tensor import DTensor
-
-        self._free(module)
-        found = gradients_of(module)
-        return {name: grad.to_local() if isinstance(grad, DTensor) else grad for name, grad in found.items()}
+        return self._modules.gradient_state(module)
 
     def load_gradient_state(self, module: nn.Module, state: Mapping[str, Tensor]) -> None:
         """Put back this process's part of the gradients."""
-        from torch.distributed.tensor import DTensor
+        self._modules.load_gradient_state(module, state)
 
-        self._free(module)
-        for name, parameter in module.named_parameters():
-            if name in state:
-                local = state[name].to(parameter.device)
-                parameter.grad = (
-                    local
-                    if not isinstance(parameter, DTensor)
-                    else DTensor.from_local(
-                        local,
-                        parameter.device_mesh,
-                        parameter.placements,
-                        shape=parameter.shape,
-                        stride=parameter.stride(),
-                    )
-                )
+    def _fill(self, module: nn.Module) -> None:
+        materialize(module, torch.device("cpu") if self._cpu_offload else self.device, self.collectives)
 
-    def _free(self, module: nn.Module) -> None:
-        if module in self._modules:
-            self._modules[module].free()
-
-    @contextmanager
-    def _evaluation(self, module: nn.Module) -> Iterator[None]:
-        sharded = self._modules[module]
-        sharded.begin_evaluation()
-        try:
-            yield
-        finally:
-            sharded.end_evaluation()
+    def _check_sharding(self, word: str | None, shape: tuple[int, int] | None) -> tuple[int, int] | None:
+        """Copies and processes per copy; None for one copy."""
+        if word not in (None, "full", "hybrid"):
+            raise ValueError(f"sharding_strategy must be 'full' or 'hybrid', got {word!r}.")
+        if shape is None:
+            return hybrid_shape(self.environment, None) if word == "hybrid" else None
+        if word == "full":
+            raise ValueError(f"sharding_strategy='full' has no copies, but device_mesh={shape!r}. Leave one out.")
+        return hybrid_shape(self.environment, shape)
 
 
-def _version_of(text: str) -> tuple[int, ...]:
-    major, minor = text.split(".")[:2]
-    return int(major), int(minor)
+def check_torch(strategy: str) -> None:
+    """Refuse a torch that is too old for ``fully_shard`` as it is used here.
+
+    Raises:
+        RuntimeError: naming the version that ``strategy`` needs.
+    """
+    major, minor = torch.__version__.split(".")[:2]
+    if (int(major), int(minor)) < _SINCE:
+        raise RuntimeError(f"strategy={strategy!r} needs torch >= 2.8, this is torch {torch.__version__}.")

@@ -15,6 +15,7 @@ from lit_accelerators.environments.local import LocalEnvironment
 from lit_accelerators.launchers.in_process import InProcessLauncher
 from lit_accelerators.precision.base import Precision
 from lit_accelerators.precision.full import FullPrecision
+from lit_accelerators.strategies._meta import settle
 from lit_accelerators.strategies._state import (
     gradients_of,
     load_module_without_wrappers,
@@ -71,7 +72,7 @@ class SingleDeviceStrategy(Strategy):
 
     def setup_module(self, module: nn.Module) -> nn.Module:
         """Move ``module`` to the device and convert it."""
-        return self.precision.convert_module(module.to(self.device))
+        return self.precision.convert_module(settle(module, self.device, self.collectives))
 
     def setup_step(
         self,
