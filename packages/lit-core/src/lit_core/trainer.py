@@ -39,6 +39,7 @@ from lit_core.resolve import (
 )
 from lit_core.restarts import Attempts
 from lit_core.run import Run, Stage, StopSignal
+from lit_core.run_record import recorded
 
 if TYPE_CHECKING:
     from lit_core.checking import FitReport
@@ -456,12 +457,17 @@ class Trainer(TrainerReadings):
         """Set up, restore, run the loop of the stage, tear down."""
         module, strategy = run.module, run.strategy
         self._seed = self.broadcast(self._seed)
+        attempts = Attempts(strategy) if run.stage == "fit" else None
+        if attempts is not None:
+            path = attempts.newest(given_io(self._config)) or path
         saved = None if path is None else checkpoints.read(path, given_io(self._config))
         if saved is not None and run.stage == "fit":
             checkpoints.check_format(saved, path or "")
             self._seed = saved["loops"]["order_seed"]
         module.attach(self, run.collector.log)
         lifecycle.setup_data_and_model(run)
+        if attempts is not None:
+            attempts.note(self._callbacks)
         if saved is not None:
             run.hooks.start("on_load_checkpoint", saved)
         strategy.setup_module(module)
@@ -494,15 +500,10 @@ class Trainer(TrainerReadings):
         if not run.config.dev_batches:
             run.secure_by(lambda: preemption.secure(self, began))
         run.module.train()
-        with torch.enable_grad():
+        with recorded(self, run.module, self._seed or 0), torch.enable_grad():
             train.run(run)
         run.hooks.end("on_fit_end")
-        attempts = Attempts(strategy) if run.stage == "fit" else None
-        if attempts is not None:
-            path = attempts.newest(given_io(self._config)) or path
 
     def __getstate__(self) -> dict[str, Any]:
         """Settings and progress: what a run holds stays in its process."""
         return {**self.__dict__, "_run": None, "_module": None}
-        if attempts is not None:
-            attempts.note(self._callbacks)
