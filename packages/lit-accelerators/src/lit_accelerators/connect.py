@@ -90,7 +90,7 @@ class Connection:
 
     @property
     def _collectives(self) -> Collectives:
-        return self.strategy.collectives
+        return self.strategy.data_collectives
 
     def launch(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         """Run ``function`` in every process, joined; return what rank 0 returned."""
@@ -141,12 +141,13 @@ class Connection:
         """
         dealt = loader
         if self.world_size > 1:
-            owned = own_order(loader, seed=self._seed, world_size=self.world_size, rank=self.global_rank, even=even)
+            parts, part = self.strategy.data_world_size, self.strategy.data_rank
+            owned = own_order(loader, seed=self._seed, world_size=parts, rank=part, even=even)
             if owned is None and not isinstance(loader.sampler, DistributedSampler):
                 raise ValueError(
                     f"The samples of this {type(loader).__name__} cannot be dealt to {self.world_size} processes: its "
                     "order is made by its dataset or by a sampler of yours. Give it a DistributedSampler, or let it "
-                    "yield the share of run.global_rank only and use it without setup_dataloader."
+                    "yield the share of run.strategy.data_rank only and use it without setup_dataloader."
                 )
             dealt = loader if owned is None else owned
         precision = self.strategy.precision
@@ -170,7 +171,10 @@ class Connection:
         return self.strategy.no_sync()
 
     def all_gather(self, data: Any, *, sync_grads: bool = False) -> Any:
-        """Stack the tensors of a pytree over the processes: shape ``(world_size, *shape)``."""
+        """Stack the tensors of a pytree over the processes: shape ``(world_size, *shape)``.
+
+        Of processes that see the same samples (``"model_parallel"``) the first counts, here and in :meth:`all_reduce`.
+        """
         return self._collectives.all_gather(data, sync_grads=sync_grads)
 
     def all_reduce(self, tensor: Tensor, op: ReduceOp = "mean") -> Tensor:

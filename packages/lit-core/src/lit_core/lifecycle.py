@@ -158,8 +158,8 @@ def _order(run: Run, name: str, seed: int) -> dict[str, Any]:
     """What the order of a stage's samples depends on."""
     return {
         "seed": seed,
-        "world_size": run.strategy.world_size,
-        "rank": run.strategy.global_rank,
+        "world_size": run.strategy.data_world_size,
+        "rank": run.strategy.data_rank,
         "own": run.config.use_distributed_sampler,
         "shuffle": False if run.config.overfit_batches and name in ("train", "val") else None,
     }

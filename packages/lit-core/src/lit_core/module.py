@@ -55,6 +55,7 @@ class LightningModule(nn.Module, HasHParams):
     __jit_unused_properties__ = (
         "current_epoch",
         "device",
+        "device_mesh",
         "global_rank",
         "global_step",
         "hparams",
@@ -464,9 +465,12 @@ class LightningModule(nn.Module, HasHParams):
         return summarize(self, 1 if mode == "top" else -1)
 
     def all_gather(self, data: Any, sync_grads: bool = False) -> Any:
-        """Stack the tensors of any pytree over processes: ``(world_size, *shape)``."""
+        """Stack the tensors of any pytree over processes: ``(world_size, *shape)``.
+
+        Of processes that see the same samples (``strategy="model_parallel"``) the first counts.
+        """
         strategy = self.trainer.strategy
-        return strategy.collectives.all_gather(data, sync_grads=sync_grads)
+        return strategy.data_collectives.all_gather(data, sync_grads=sync_grads)
 
     def freeze(self) -> None:
         """Stop gradients of all parameters and switch to evaluation mode."""
@@ -527,6 +531,11 @@ class LightningModule(nn.Module, HasHParams):
         for buffer in self.buffers():
             return buffer.device
         return torch.device("cpu")
+
+    @property
+    def device_mesh(self) -> Any:
+        """The ``DeviceMesh`` of the strategy's processes, for ``configure_model``; None without a Trainer or a mesh."""
+        return self._trainer.strategy.device_mesh if self._trainer is not None else None
 
     @property
     def current_epoch(self) -> int:

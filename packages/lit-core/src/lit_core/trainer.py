@@ -435,7 +435,9 @@ class Trainer(TrainerReadings):
         """Resolve everything once."""
         strategy = self._strategy
         callbacks = self._callbacks = join_callbacks(self._callbacks, module.configure_callbacks())
-        collector = Collector(module, strategy.collectives, find_batch_size)
+        collector = Collector(
+            module, strategy.data_collectives, find_batch_size, speaks=strategy.speaks_for_samples
+        )
         self._log_dir = self.broadcast(self._log_dir or self._find_log_dir()) if strategy.world_size > 1 else None
         outputs: list[Any] = []
         past = {"dataloader_idx": lambda: 0, "outputs": lambda: outputs}

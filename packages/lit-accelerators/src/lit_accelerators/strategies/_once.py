@@ -12,7 +12,7 @@ from lit_accelerators.collectives import Collectives, ReduceOp
 class OncePerSample(Collectives):
     """Of each group of processes that see the same samples, the first speaks; all processes hear the same.
 
-    Every process of the run calls each method, as with the collectives beneath.
+    Every process of the run takes part in each method, as in the collectives beneath; results are those of the groups.
 
     Args:
         collectives: of all processes.
@@ -22,8 +22,8 @@ class OncePerSample(Collectives):
     def __init__(self, collectives: Collectives, together: int) -> None:
         self._collectives = collectives
         self._together = together
-        self.world_size = collectives.world_size // together
-        self.rank = collectives.rank // together
+        self.world_size = collectives.world_size
+        self.rank = collectives.rank
 
     def all_reduce(self, tensor: Tensor, op: ReduceOp = "sum") -> Tensor:
         """Reduce ``tensor`` over the groups."""
@@ -32,7 +32,7 @@ class OncePerSample(Collectives):
             return gathered.amax(0) if op == "max" else gathered.amin(0)
         silent = self._collectives.rank % self._together
         total = self._collectives.all_reduce(torch.zeros_like(tensor) if silent else tensor, "sum")
-        return total / self.world_size if op == "mean" else total
+        return total * self._together / self.world_size if op == "mean" else total
 
     def all_gather(self, data: Any, *, sync_grads: bool = False) -> Any:
         """Stack every tensor of ``data`` over the groups."""

@@ -190,8 +190,13 @@ class Strategy(ABC):
         return self.environment.global_rank // self.model_parallel_size
 
     @property
+    def speaks_for_samples(self) -> bool:
+        """Whether this process is the first of those that see its samples: what they count, counts here."""
+        return self.environment.global_rank % self.model_parallel_size == 0
+
+    @property
     def data_collectives(self) -> Collectives:
-        """For what is counted over samples: its ``world_size`` is :attr:`data_world_size`, each sample counts once."""
+        """For what is counted over samples: every process takes part, and each sample counts once."""
         if self.model_parallel_size == 1:
             return self.collectives
         return OncePerSample(self.collectives, self.model_parallel_size)

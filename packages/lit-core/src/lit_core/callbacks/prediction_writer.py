@@ -115,8 +115,9 @@ class BasePredictionWriter(Callback):
             return None
         if batch_idx == 0:
             self._full[dataloader_idx] = size
-        first = batch_idx * self._full.get(dataloader_idx, size) * trainer.world_size + trainer.global_rank
-        return list(range(first, first + size * trainer.world_size, trainer.world_size))
+        parts, part = trainer.strategy.data_world_size, trainer.strategy.data_rank
+        first = batch_idx * self._full.get(dataloader_idx, size) * parts + part
+        return list(range(first, first + size * parts, parts))
 
 
 class PredictionFileWriter(BasePredictionWriter):
@@ -167,6 +168,8 @@ class PredictionFileWriter(BasePredictionWriter):
                 f"PredictionFileWriter cannot tell how many samples batch {batch_idx} has: its tensors have no common "
                 "first dimension. Derive a writer of your own from BasePredictionWriter."
             )
+        if not trainer.strategy.speaks_for_samples:
+            return
         name = f"loader{dataloader_idx}-batch{batch_idx:08d}-rank{trainer.global_rank:05d}.pt"
         held = move(prediction, torch.device("cpu"))
         save({"indices": list(batch_indices), "predictions": _owned(held)}, self.output_dir / name)

@@ -1,5 +1,6 @@
 """What ``self.log`` collects and how it is reduced. Between flushes nothing is read from a device or sent to a rank."""
 
+import copy
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -31,12 +32,21 @@ class Collector:
         module: to find the path of metric objects, so that a rank that logged nothing still takes part in their sync.
         collectives: of the run's processes.
         find_batch_size: used for batches whose size the order does not tell; refuses the ambiguous.
+        speaks: whether the metrics of this process count; not where another process sees the same samples.
     """
 
-    def __init__(self, module: nn.Module, collectives: Collectives, find_batch_size: Callable[[Any], int]) -> None:
+    def __init__(
+        self,
+        module: nn.Module,
+        collectives: Collectives,
+        find_batch_size: Callable[[Any], int],
+        *,
+        speaks: bool = True,
+    ) -> None:
         self._module = module
         self._collectives = collectives
         self._find_batch_size = find_batch_size
+        self._speaks = speaks
         self._stages: dict[str, dict[_Place, _Asked]] = {}
         self._stage = ""
         self._entries: dict[_Place, _Asked] = {}
@@ -252,7 +262,7 @@ class Collector:
             for key, (_, path) in known.items()
         }
         for key, (options, _) in known.items():
-            result[key] = (options, _compute(key, objects[key]))
+            result[key] = (options, _compute(key, objects[key] if self._speaks else _blank(objects[key])))
         if not keep:
             for metric in objects.values():  # only now: metrics of a collection may share one state
                 metric.reset()
@@ -336,6 +346,13 @@ def _forked_key(key: str, options: Options, suffix: str) -> str:
 
 def _synced(key: str, part: Reduced, gathered: list[dict[str, Reduced]]) -> float:
     return merge([rank[key] for rank in gathered if key in rank]) if part.options.sync_dist else part.total
+
+
+def _blank(metric: Any) -> Any:
+    """A copy that has seen nothing: it takes part in the sync of the others."""
+    blank = metric.clone() if hasattr(metric, "clone") else copy.deepcopy(metric)
+    blank.reset()
+    return blank
 
 
 def _compute(key: str, metric: Any) -> float:

@@ -59,8 +59,8 @@ def run(run: Run) -> None:
 
 def _own_random_stream(run: Run) -> None:
     """Let each process draw its own random numbers from here on: equal ones would drop the same units everywhere."""
-    if run.strategy.global_rank > 0:
-        torch.manual_seed(mix_seed(torch.initial_seed(), run.strategy.global_rank))
+    if run.strategy.data_rank > 0:
+        torch.manual_seed(mix_seed(torch.initial_seed(), run.strategy.data_rank))
 
 
 def _sanity_check(run: Run) -> None:
