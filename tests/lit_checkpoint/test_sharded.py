@@ -131,6 +131,18 @@ def test_what_is_not_distributed_is_that_of_the_first_process(tmp_path):
     assert_same(load(path), whole_state() | {"of one process": ["first", torch.ones(2)]})
 
 
+def save_what_is_not_plain(path: str, rank: int) -> None:
+    state = distributed(whole_state(), 2)
+    ShardedCheckpointIO().save(state | {"unsafe": object()} if rank == 0 else state, path)
+
+
+def test_what_the_first_process_cannot_save_is_told_to_all(tmp_path):
+    for found in in_processes(2, tmp_path, partial(save_what_is_not_plain, str(tmp_path / "a.ckpt"))):
+        assert isinstance(found, TypeError)
+        assert "state.unsafe" in str(found)
+    assert not (tmp_path / "a.ckpt").exists()
+
+
 def test_one_process_without_a_group_fills_plain_tensors(tmp_path):
     path = tmp_path / "a.ckpt"
     in_processes(2, tmp_path, partial(save_distributed, str(path), 2))

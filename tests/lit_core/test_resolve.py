@@ -157,7 +157,7 @@ def test_plugins_take_the_place_of_what_words_choose() -> None:
     precision, io = MixedPrecision(), FileCheckpointIO()
     runner = trainer(plugins=[precision, io])
     assert runner.strategy.precision is precision
-    assert resolve_io(TrainerConfig(plugins=io)) is io is runner.checkpoint_io
+    assert resolve_io(TrainerConfig(plugins=io), runner.strategy) is io is runner.checkpoint_io
     assert resolve_strategy(TrainerConfig(accelerator="cpu", plugins=precision)).precision is precision
 
 

@@ -76,20 +76,17 @@ class ShardedCheckpointIO(CheckpointIO):
             OSError: If it could not be written; what was at ``path`` is untouched.
             CheckpointCorruptError: If what was read back differs from what was written.
         """
-        check_plain(state, any_tensor=True)
         storage, folder = locate(path)
-        writer = ShardWriter(storage, folder)
         tree, tensors = flatten(state)
-        parts = {key: value for key, value in tensors.items() if isinstance(value, DTensor)}
+        written = {**tensors, TREE: tree}
+        if not self._is_first():
+            written = {key: value for key, value in tensors.items() if isinstance(value, DTensor)}
+        # Checked where the failure of one process is told to the others.
+        writer = ShardWriter(storage, folder, lambda: check_plain(state if TREE in written else {}, any_tensor=True))
         planner = DefaultSavePlanner(flatten_state_dict=False, flatten_sharded_tensors=False)
         try:
             with _failures_of_one(), with_sums():
-                write_parts(
-                    {**tensors, TREE: tree} if self._is_first() else parts,
-                    storage_writer=writer,
-                    planner=planner,
-                    process_group=self._process_group,
-                )
+                write_parts(written, storage_writer=writer, planner=planner, process_group=self._process_group)
         except BaseException:
             writer.give_up()
             raise

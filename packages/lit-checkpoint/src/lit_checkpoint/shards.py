@@ -6,6 +6,7 @@ import re
 import secrets
 import struct
 import zlib
+from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from dataclasses import replace
 from typing import Any, BinaryIO
@@ -53,11 +54,17 @@ class ShardWriter(StorageWriter):
     """Writes the parts of this process to one file, and where it coordinates, what names the parts of all.
 
     Each part is a container of ``torch.save``; the names of the files are new at every save.
+
+    Args:
+        storage: where the folder is.
+        folder: of the checkpoint.
+        check: raises if what this process gives cannot be written.
     """
 
-    def __init__(self, storage: Storage, folder: str) -> None:
+    def __init__(self, storage: Storage, folder: str, check: Callable[[], object]) -> None:
         self._storage = storage
         self._folder = folder
+        self._check = check
         self._written: list[str] = []
 
     def reset(self, checkpoint_id: Any = None) -> None:
@@ -72,7 +79,8 @@ class ShardWriter(StorageWriter):
         """Needs nothing before the plan."""
 
     def prepare_local_plan(self, plan: SavePlan) -> SavePlan:
-        """As it is."""
+        """As it is, if it can be written."""
+        self._check()
         return plan
 
     def prepare_global_plan(self, plans: list[SavePlan]) -> list[SavePlan]:

@@ -1,6 +1,7 @@
 """What a checkpoint of a run holds, and how a run goes on from one."""
 
 import inspect
+import os
 import pickle
 import warnings
 from collections.abc import Callable, Iterable, Sequence
@@ -108,8 +109,12 @@ def _open_gradients(run: Run) -> dict[str, Any]:
 
 
 def write(run: Run, checkpoint: dict[str, Any], path: str | PathLike[str], io: CheckpointIO) -> None:
-    """Write in the one process that writes; a failure there is raised in every process."""
-    in_process_zero(run.strategy, lambda: io.save(checkpoint, path))
+    """Write in the one process that writes, or in all together; a failure in one is raised in every process."""
+    if io.together:
+        collectives = run.strategy.collectives
+        io.save(checkpoint, collectives.broadcast(os.fspath(path)))
+    else:
+        in_process_zero(run.strategy, lambda: io.save(checkpoint, path))
 
 
 _LIGHTNING = "pytorch-lightning_version"

@@ -57,12 +57,17 @@ def bring_back(run: Run, result: Any, callbacks: Sequence[Callback]) -> Outcome:
     state = strategy.module_state(run.module)
     return Outcome(
         result=result,
-        module_state={name: value.cpu() if isinstance(value, Tensor) else value for name, value in state.items()},
+        module_state={name: _on_host(value) if isinstance(value, Tensor) else value for name, value in state.items()},
         progress=run.progress.state_dict(),
         report=run.report.state_dict(),
         callbacks={callback.state_key: callback.state_dict() for callback in callbacks},
         stop_reason=run.stop.reason,
     )
+
+
+def _on_host(tensor: Tensor) -> Tensor:
+    whole: Callable[[], Tensor] | None = getattr(tensor, "full_tensor", None)  # of which this process has a part
+    return (tensor if whole is None else whole()).cpu()
 
 
 def take_over(

@@ -113,9 +113,23 @@ def join_callbacks(callbacks: list[Callback], configured: Any) -> list[Callback]
     return joined
 
 
-def resolve_io(config: TrainerConfig) -> CheckpointIO:
-    """How checkpoints are written: single files, unless a plugin does it."""
-    return given_io(config) or FileCheckpointIO()
+def resolve_io(config: TrainerConfig, strategy: Strategy) -> CheckpointIO:
+    """How checkpoints are written: by a plugin, in parts where the strategy gives these, else in single files.
+
+    Raises:
+        ValueError: for a plugin that cannot write what the strategy gives.
+    """
+    given = given_io(config)
+    if given is not None and strategy.sharded_state and not given.together:
+        raise ValueError(
+            f"The strategy gives each process its parts of a state (state_dict_type='sharded'), which "
+            f"{type(given).__name__} cannot write: leave that plugin or that setting out."
+        )
+    if given is None and strategy.sharded_state:
+        from lit_checkpoint import ShardedCheckpointIO  # whose import takes a while
+
+        return ShardedCheckpointIO()
+    return given or FileCheckpointIO()
 
 
 def given_io(config: TrainerConfig) -> CheckpointIO | None:

@@ -166,7 +166,7 @@ class Trainer(TrainerReadings):
         self._strategy = resolve_strategy(self._config)
         self._loggers = resolve_loggers(self._config, self._root)
         self._callbacks = resolve_callbacks(self._config)
-        self._io = resolve_io(self._config)
+        self._io = resolve_io(self._config, self._strategy)
         self._progress = Progress()
         self._stop = StopSignal()
         self._seed: int | None = None

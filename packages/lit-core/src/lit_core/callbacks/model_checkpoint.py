@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from lit_checkpoint import BackgroundSaver, CheckpointManager, Every
 from lit_core.callbacks.base import Callback
 from lit_core.durations import seconds
+from lit_core.joint_io import joint_io
 from lit_core.module import LightningModule
 
 if TYPE_CHECKING:
@@ -160,6 +161,11 @@ class ModelCheckpoint(Callback):
             return
         if self.dirpath is None:
             self.dirpath = f"{(trainer.log_dir or trainer.default_root_dir).rstrip('/')}/checkpoints"
+        if self.background and joint_io(trainer.checkpoint_io, trainer.strategy) is not None:
+            raise ValueError(
+                "ModelCheckpoint(background=True) writes in a thread of process 0, but all processes write these "
+                "checkpoints together: leave it out."
+            )
         if trainer.is_global_zero:
             self._manager = self._make_manager(trainer, save_last=self.save_last)
             self._saver = BackgroundSaver(self._manager.save) if self.background else None
@@ -175,7 +181,7 @@ class ModelCheckpoint(Callback):
             mode=self.mode,
             save_top_k=self.save_top_k,
             save_last=save_last,
-            io=trainer.checkpoint_io,
+            io=joint_io(trainer.checkpoint_io, trainer.strategy) or trainer.checkpoint_io,
             auto_insert_metric_name=self.auto_insert_metric_name,
             enable_version_counter=self.enable_version_counter,
         )
@@ -295,7 +301,7 @@ class ModelCheckpoint(Callback):
         """
         if not self.can_resume(trainer):
             state = trainer.dump_checkpoint()
-            self._publish(trainer.write_in_process_zero(lambda: self._write_last(trainer, state)))
+            self._publish(_write(trainer, state, lambda: self._write_last(trainer, state)))
             self._note_saved(trainer)
         elif self.background:
             self._publish(trainer.write_in_process_zero(self._finish))
@@ -361,7 +367,7 @@ class ModelCheckpoint(Callback):
             path = save(state, step=trainer.global_step, epoch=trainer.current_epoch, metrics=metrics)
             return self._facts(path) if saver is None else None
 
-        facts = trainer.write_in_process_zero(write)
+        facts = _write(trainer, state, write)
         self._note_saved(trainer)
         if facts is not None:
             self._publish(facts)
@@ -435,6 +441,21 @@ def _check_triggers(steps: int | None, interval: Any, epochs: int | None) -> Non
     for name, value in (("every_n_train_steps", steps), ("every_n_epochs", epochs)):
         if value is not None and value < 1:
             raise ValueError(f"{name} must be at least 1, got {value}.")
+
+
+def _write(trainer: "Trainer", state: dict[str, Any], write: "Callable[[], Any]") -> Any:
+    """Save in process 0, or, where each process holds a part of the state, in all of them."""
+    joint = joint_io(trainer.checkpoint_io, trainer.strategy)
+    if joint is None:
+        return trainer.write_in_process_zero(write)
+    if not trainer.is_global_zero:
+        joint.follow(state)
+
+    def lead() -> Any:
+        with joint.leading():
+            return write()
+
+    return trainer.write_in_process_zero(lead)
 
 
 def _batches_in(time_s: float, progress: Any) -> int:
