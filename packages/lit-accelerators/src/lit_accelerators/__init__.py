@@ -26,6 +26,7 @@ from lit_accelerators.strategies import (
     DPStrategy,
     FSDPStrategy,
     GradientSync,
+    ModelParallelStrategy,
     SingleDeviceStrategy,
     Strategy,
 )
@@ -53,6 +54,7 @@ __all__ = [
     "MPIEnvironment",
     "MPSAccelerator",
     "MixedPrecision",
+    "ModelParallelStrategy",
     "MultiprocessLauncher",
     "Precision",
     "ProcessGroupCollectives",

@@ -15,6 +15,7 @@ from lit_accelerators.strategies.base import Strategy
 from lit_accelerators.strategies.ddp import DDPStrategy
 from lit_accelerators.strategies.dp import DPStrategy
 from lit_accelerators.strategies.fsdp import FSDPStrategy
+from lit_accelerators.strategies.model_parallel import ModelParallelStrategy
 from lit_accelerators.strategies.single_device import SingleDeviceStrategy
 
 StrategyFactory = Callable[..., Strategy]
@@ -127,6 +128,10 @@ _STRATEGIES: dict[str, StrategyFactory] = {
     "dp": DPStrategy,
     "ddp2": functools.partial(DPStrategy, between_nodes=True),
     **{f"fsdp{word}": functools.partial(FSDPStrategy, start=start) for word, start in _STARTS},  # type: ignore[arg-type]
+    **{
+        f"model_parallel{word}": functools.partial(ModelParallelStrategy, start=start)  # type: ignore[arg-type]
+        for word, start in _STARTS
+    },
     **{
         f"ddp{word}{suffix}": functools.partial(DDPStrategy, **{"start": start, **options})  # type: ignore[arg-type]
         for word, start in _STARTS
