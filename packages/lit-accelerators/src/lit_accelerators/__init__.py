@@ -11,12 +11,13 @@ from lit_accelerators.environments import (
     LocalEnvironment,
     LSFEnvironment,
     MPIEnvironment,
+    RayEnvironment,
     SLURMEnvironment,
     TorchElasticEnvironment,
     XLAEnvironment,
     detect_environment,
 )
-from lit_accelerators.launchers import InProcessLauncher, Launcher, MultiprocessLauncher, ScriptLauncher
+from lit_accelerators.launchers import InProcessLauncher, Launcher, MultiprocessLauncher, RayLauncher, ScriptLauncher
 from lit_accelerators.order import BatchOrder, epoch_order, mix_seed, order_of, own_order
 from lit_accelerators.precision import FullPrecision, MixedPrecision, Precision, ScaledPrecision, TruePrecision
 from lit_accelerators.resolve import make_strategy
@@ -58,6 +59,8 @@ __all__ = [
     "MultiprocessLauncher",
     "Precision",
     "ProcessGroupCollectives",
+    "RayEnvironment",
+    "RayLauncher",
     "ReduceOp",
     "SLURMEnvironment",
     "ScaledPrecision",

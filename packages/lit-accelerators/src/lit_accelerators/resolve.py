@@ -3,12 +3,14 @@
 import functools
 import sys
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from lit_accelerators.capabilities import check_combination
 from lit_accelerators.devices.base import Accelerator
 from lit_accelerators.environments.base import ClusterEnvironment
 from lit_accelerators.environments.detection import detect_environment
 from lit_accelerators.environments.local import LocalEnvironment
+from lit_accelerators.launchers.starts import is_ray, own_environment
 from lit_accelerators.precision.base import Precision
 from lit_accelerators.registry import STRATEGIES_GROUP, look_up, make_accelerator, make_precision
 from lit_accelerators.strategies.base import Strategy
@@ -40,10 +42,10 @@ def make_strategy(
             scheduler was told, else every GPU, else one process. On the CPU a device is a process.
         num_nodes: machines in the run, each with as many devices.
         strategy: ``"auto"``, ``"single_device"``, ``"ddp"`` (all parameters in every process), ``"fsdp"`` (a part of
-            them in each); both also with ``_spawn``, ``_fork`` or ``_notebook`` behind them, and the ddp ones with
-            ``_find_unused_parameters_true`` or ``_false`` behind that; ``"dp"`` and ``"ddp2"`` (one process per node,
-            which splits each batch over its devices); a name that a package
-            registers under ``lit_accelerators.strategies``; a callable that makes one from the resolved parts, such as
+            them in each); both also with ``_spawn``, ``_fork``, ``_notebook`` or ``_ray`` behind them, and the ddp
+            ones with ``_find_unused_parameters_true`` or ``_false`` behind that; ``"ray"`` is ``"ddp_ray"``; ``"dp"`` and
+            ``"ddp2"`` (one process per node, which splits each batch over its devices); a name that a package registers
+            under ``lit_accelerators.strategies``; a callable that makes one from the resolved parts, such as
             ``functools.partial(DDPStrategy, gradient_as_bucket_view=True)``; or an object, which is complete already.
         precision: ``"32-true"`` (or 32), ``"bf16-mixed"`` (or ``"bf16"``), ``"16-mixed"`` (or 16), ``"64-true"`` (or
             64), ``"bf16-true"``, ``"16-true"``, a name that a package registers under the entry-point group
@@ -71,15 +73,20 @@ def make_strategy(
     if isinstance(num_nodes, bool) or not isinstance(num_nodes, int) or num_nodes < 1:
         raise ValueError(f"num_nodes must be a whole number of at least 1, got {num_nodes!r}.")
     chosen = make_accelerator(accelerator)
-    shares_process = isinstance(strategy, str) and strategy != "auto" and _is_one_process(_named(strategy))
-    shares_process = shares_process or (not isinstance(strategy, str) and _is_one_process(strategy))
+    named = _named(strategy) if isinstance(strategy, str) and strategy != "auto" else strategy
+    shares_process, start = _is_one_process(named), _start_of(named)
     detected = detect_environment() if environment is None else None
     if detected is not None and detected is not LocalEnvironment:
         environment = detected()
-    indices = chosen.parse_devices(devices) if shares_process else _parse_devices(chosen, devices, environment)
+    if shares_process:
+        indices = chosen.parse_devices(devices)
+    elif is_ray(start) and environment is None:
+        indices = _count_devices(devices)
+    else:
+        indices = _parse_devices(chosen, devices, environment)
     processes = 1 if shares_process else len(indices)
     if environment is None:
-        environment = LocalEnvironment(processes, num_nodes)
+        environment = own_environment(start, processes, num_nodes)
     environment.validate(devices=processes, num_nodes=num_nodes)
     num_devices = len(indices) * num_nodes
     if strategy == "single_device" and num_devices > 1:
@@ -112,6 +119,16 @@ def _parse_devices(
     return accelerator.parse_devices(devices)
 
 
+def _count_devices(devices: int | str | Sequence[int]) -> list[int]:
+    """Indices of devices that are somewhere else."""
+    if isinstance(devices, bool) or not isinstance(devices, int) or devices < 1:
+        raise ValueError(
+            f"devices={devices!r}: Ray chooses the devices and where they are. Write how many each node of the run "
+            "has, as a number: devices=2."
+        )
+    return list(range(devices))
+
+
 def _single_device(
     accelerator: Accelerator,
     indices: Sequence[int],
@@ -122,9 +139,10 @@ def _single_device(
     return SingleDeviceStrategy(accelerator, indices[0], precision, environment)
 
 
-_STARTS = (("", "script"), ("_spawn", "spawn"), ("_fork", "fork"), ("_notebook", "notebook"))
+_STARTS = (("", "script"), ("_spawn", "spawn"), ("_fork", "fork"), ("_notebook", "notebook"), ("_ray", "ray"))
 _STRATEGIES: dict[str, StrategyFactory] = {
     "single_device": _single_device,
+    "ray": functools.partial(DDPStrategy, start="ray"),
     "dp": DPStrategy,
     "ddp2": functools.partial(DPStrategy, between_nodes=True),
     **{f"fsdp{word}": functools.partial(FSDPStrategy, start=start) for word, start in _STARTS},  # type: ignore[arg-type]
@@ -156,7 +174,12 @@ def _named(name: str) -> StrategyFactory:
     return look_up(name, _STRATEGIES, STRATEGIES_GROUP, what="strategy")
 
 
-def _is_one_process(factory: StrategyFactory) -> bool:
+def _start_of(factory: Any) -> Any:
+    """How the processes of what it makes are started, where it says so."""
+    return factory.keywords.get("start") if isinstance(factory, functools.partial) else None
+
+
+def _is_one_process(factory: StrategyFactory | str) -> bool:
     made = factory.func if isinstance(factory, functools.partial) else factory
     return bool(getattr(made, "one_process_per_node", False))
 

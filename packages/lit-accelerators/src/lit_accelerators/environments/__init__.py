@@ -6,6 +6,7 @@ from lit_accelerators.environments.kubeflow import KubeflowEnvironment
 from lit_accelerators.environments.local import LocalEnvironment
 from lit_accelerators.environments.lsf import LSFEnvironment
 from lit_accelerators.environments.mpi import MPIEnvironment
+from lit_accelerators.environments.ray import RayEnvironment
 from lit_accelerators.environments.slurm import SLURMEnvironment
 from lit_accelerators.environments.torchelastic import TorchElasticEnvironment
 from lit_accelerators.environments.xla import XLAEnvironment
@@ -16,6 +17,7 @@ __all__ = [
     "LSFEnvironment",
     "LocalEnvironment",
     "MPIEnvironment",
+    "RayEnvironment",
     "SLURMEnvironment",
     "TorchElasticEnvironment",
     "XLAEnvironment",

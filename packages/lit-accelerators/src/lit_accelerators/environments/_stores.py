@@ -8,7 +8,7 @@ from datetime import timedelta
 # torch exports them without saying so to type checkers.
 from torch.distributed import FileStore, HashStore, PrefixStore, Store, TCPStore  # type: ignore[attr-defined]
 
-__all__ = ["PrefixStore", "Store", "file_store", "memory_store", "next_group", "tcp_store"]
+__all__ = ["PrefixStore", "Store", "file_store", "memory_store", "next_group", "serve_store", "tcp_store"]
 
 
 def memory_store() -> Store:
@@ -32,6 +32,12 @@ def file_store(path: str, world_size: int) -> Store:
 def tcp_store(host: str, port: int, world_size: int, is_server: bool, timeout: timedelta) -> Store:
     """For the processes of several nodes."""
     return TCPStore(host, port, world_size, is_server, timeout=timeout)
+
+
+def serve_store() -> tuple[Store, int]:
+    """A store for processes anywhere, and its port; it is served as long as the caller keeps it."""
+    store = TCPStore("localhost", 0, None, True, wait_for_workers=False)
+    return store, store.port
 
 
 @functools.cache

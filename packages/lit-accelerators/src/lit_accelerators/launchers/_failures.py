@@ -4,8 +4,10 @@ import pickle
 import signal
 import time
 import traceback
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 
 class RankFailedError(RuntimeError):
@@ -67,18 +69,33 @@ def moment_of(error: BaseException) -> int:
     return min(moments)
 
 
-def write_failure(run_dir: Path, rank: int, error: BaseException) -> None:
-    """Leave word of ``error`` for the process that watches this one."""
-    moment = moment_of(error)
+def failure_of(
+    rank: int, error: BaseException, *, dumps: Callable[[Any], bytes] = pickle.dumps, shift_ns: int = 0
+) -> Failure:
+    """What to tell of ``error``.
+
+    Args:
+        rank: of this process.
+        error: that is being handled.
+        dumps: pickles it, if it can be pickled.
+        shift_ns: from the clock of this node to one that all processes have.
+    """
+    moment = moment_of(error) + shift_ns
     text = "".join(traceback.format_exception(error))
     try:
-        pickled: bytes | None = pickle.dumps(error)
+        pickled: bytes | None = dumps(error)
         pickle.loads(pickled or b"")
     except Exception:
         pickled = None
+    return Failure(rank, moment, text, pickled)
+
+
+def write_failure(run_dir: Path, rank: int, error: BaseException) -> None:
+    """Leave word of ``error`` for the process that watches this one."""
+    failure = failure_of(rank, error)
     target = run_dir / f"failure_{rank}"
     partial = target.with_suffix(".partial")
-    partial.write_bytes(pickle.dumps(Failure(rank, moment, text, pickled)))
+    partial.write_bytes(pickle.dumps(failure))
     partial.replace(target)
 
 
