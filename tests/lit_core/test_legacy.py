@@ -13,6 +13,7 @@ from lit_core.callbacks import (
     ModelSummary,
     NaNGuard,
     StochasticWeightAveraging,
+    TimeTable,
 )
 from lit_core.legacy import _TRANSLATIONS, merge_legacy, translate
 from tests.lit_core.tiny import Regression, loader, trainer
@@ -135,13 +136,13 @@ def test_the_warning_points_at_the_line_that_calls_the_trainer() -> None:
 
 
 def test_a_checkpoint_callback_joins_the_other_callbacks() -> None:
-    bar, saver = ProgressBar(), ModelCheckpoint(monitor="loss")
+    bar, saver, table = ProgressBar(), ModelCheckpoint(monitor="loss"), TimeTable()
 
     quiet: dict[str, Any] = {"accelerator": "cpu", "logger": False, "enable_model_summary": False}
     with pytest.warns(DeprecationWarning, match="checkpoint_callback"):
-        trainer = Trainer(**quiet, callbacks=bar, checkpoint_callback=saver)
+        trainer = Trainer(**quiet, callbacks=[bar, table], checkpoint_callback=saver)
 
-    assert trainer.callbacks == [bar, saver]
+    assert trainer.callbacks == [bar, table, saver]
 
 
 @pytest.mark.parametrize(("wrong", "hint"), [("max_epoch", "max_epochs"), ("gpu", "gpus"), ("zebra", None)])

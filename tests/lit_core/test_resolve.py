@@ -17,7 +17,7 @@ from lit_core import (
     ProgressBar,
     Trainer,
 )
-from lit_core.callbacks import ModelSummary
+from lit_core.callbacks import ModelSummary, TimeTable
 from lit_core.config import TrainerConfig
 from lit_core.resolve import (
     join_callbacks,
@@ -36,14 +36,14 @@ def callbacks(**settings: Any) -> list[Callback]:
 
 
 def test_a_checkpoint_and_a_bar_are_added() -> None:
-    assert [type(c) for c in callbacks()] == [ModelCheckpoint, ModelSummary, ProgressBar]
+    assert [type(c) for c in callbacks()] == [ModelCheckpoint, ModelSummary, ProgressBar, TimeTable]
 
 
 def test_what_is_given_is_not_added_again() -> None:
-    saver, bar, own, summary = ModelCheckpoint(), ProgressBar(), Callback(), ModelSummary()
+    saver, bar, own, summary, table = ModelCheckpoint(), ProgressBar(), Callback(), ModelSummary(), TimeTable()
 
-    assert callbacks(callbacks=[bar, saver, own, summary]) == [bar, saver, own, summary]
-    assert callbacks(callbacks=[bar, saver], enable_model_summary=False) == [bar, saver]
+    assert callbacks(callbacks=[bar, saver, own, summary, table]) == [bar, saver, own, summary, table]
+    assert callbacks(callbacks=[bar, saver, table], enable_model_summary=False) == [bar, saver, table]
     assert callbacks(callbacks=saver, enable_progress_bar=False) == [saver]
 
 
@@ -52,7 +52,11 @@ def test_nothing_is_added_where_it_is_switched_off() -> None:
 
 
 def test_a_fast_dev_run_saves_nothing() -> None:
-    assert [type(c) for c in callbacks(fast_dev_run=True, callbacks=ModelCheckpoint())] == [ModelSummary, ProgressBar]
+    assert [type(c) for c in callbacks(fast_dev_run=True, callbacks=ModelCheckpoint())] == [
+        ModelSummary,
+        ProgressBar,
+        TimeTable,
+    ]
 
 
 def test_a_checkpoint_that_is_switched_off_is_a_contradiction() -> None:
@@ -70,7 +74,7 @@ def test_what_is_no_callback_is_refused_and_named() -> None:
 def test_two_callbacks_with_one_state_key_are_refused() -> None:
     with pytest.raises(ValueError, match='state_key "EarlyStopping'):
         callbacks(callbacks=[EarlyStopping("loss"), EarlyStopping("loss", patience=9)])
-    assert len(callbacks(callbacks=[EarlyStopping("a"), EarlyStopping("b")])) == 5
+    assert len(callbacks(callbacks=[EarlyStopping("a"), EarlyStopping("b")])) == 6
 
 
 def test_callbacks_of_the_module_replace_those_of_the_same_class() -> None:

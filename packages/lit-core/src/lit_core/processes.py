@@ -21,6 +21,7 @@ class Outcome:
     module_state: dict[str, Any] = field(default_factory=dict)
     progress: dict[str, Any] = field(default_factory=dict)
     report: dict[str, Any] = field(default_factory=dict)
+    times: dict[str, float] = field(default_factory=dict)
     callbacks: dict[str, Any] = field(default_factory=dict)
     stop_reason: str | None = None
 
@@ -60,6 +61,7 @@ def bring_back(run: Run, result: Any, callbacks: Sequence[Callback]) -> Outcome:
         module_state={name: _on_host(value) if isinstance(value, Tensor) else value for name, value in state.items()},
         progress=run.progress.state_dict(),
         report=run.report.state_dict(),
+        times=run.times.seconds,
         callbacks={callback.state_key: callback.state_dict() for callback in callbacks},
         stop_reason=run.stop.reason,
     )

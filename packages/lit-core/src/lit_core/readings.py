@@ -162,6 +162,11 @@ class TrainerReadings:
         """What the progress bar shows."""
         return self._report.progress_bar_metrics
 
+    @property
+    def times(self) -> dict[str, float]:
+        """Seconds of the last ``fit`` by what they were spent on: :data:`lit_core.times.PHASES`."""
+        return self._running.times.seconds
+
     def metric_version(self, key: str) -> int:
         """How often ``key`` got a new epoch or row value in this run."""
         return self._report.version(key)

@@ -10,6 +10,7 @@ from lit_core.callbacks.base import Callback
 from lit_core.callbacks.model_checkpoint import ModelCheckpoint
 from lit_core.callbacks.model_summary import ModelSummary, RichModelSummary
 from lit_core.callbacks.progress_bar import ProgressBar
+from lit_core.callbacks.time_table import TimeTable
 from lit_core.config import TrainerConfig
 from lit_core.hooks import check_hook_names
 from lit_loggers import Logger, TensorBoardLogger, get_logger
@@ -88,6 +89,8 @@ def resolve_callbacks(config: TrainerConfig) -> list[Callback]:
             callbacks.append(ProfilerCallback(profiler))
     if config.enable_progress_bar and not any(isinstance(c, ProgressBar) for c in callbacks):
         callbacks.append(ProgressBar())
+    if config.enable_progress_bar and not any(isinstance(c, TimeTable) for c in callbacks):
+        callbacks.append(TimeTable())
     _check(callbacks)
     return callbacks
 

@@ -18,6 +18,7 @@ from lit_core.logging.report import Report
 from lit_core.module import LightningModule
 from lit_core.optimizers import LightningOptimizer, Optimizers
 from lit_core.progress import Progress
+from lit_core.times import Times
 
 Stage = Literal["fit", "validate", "test", "predict"]
 
@@ -112,6 +113,7 @@ class Run:
     collector: Collector
     report: Report
     stop: StopSignal
+    times: Times = field(default_factory=Times)
     transfer: Callable[[Any, int], Any] | None = None
     train_loader: TrainingLoader | None = None
     val_loaders: list[PreparedLoader] = field(default_factory=list)

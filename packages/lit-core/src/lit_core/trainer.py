@@ -2,6 +2,7 @@
 
 import atexit
 from collections.abc import Callable
+from contextlib import nullcontext
 from datetime import timedelta
 from os import PathLike
 from typing import TYPE_CHECKING, Any
@@ -316,7 +317,9 @@ class Trainer(TrainerReadings):
 
     def dump_checkpoint(self, *, weights_only: bool = False) -> dict[str, Any]:
         """What :meth:`save_checkpoint` saves; call it in every process."""
-        return checkpoints.dump(self._running, self._callbacks, seed=self._seed or 0, weights_only=weights_only)
+        run = self._running
+        with run.times.inside("checkpoint"):
+            return checkpoints.dump(run, self._callbacks, seed=self._seed or 0, weights_only=weights_only)
 
     def print(self, *args: Any, **kwargs: Any) -> None:
         """Print in process 0 only, above the progress bar."""
@@ -332,7 +335,8 @@ class Trainer(TrainerReadings):
 
     def write_in_process_zero(self, function: Callable[[], Any]) -> Any:
         """Call ``function`` in process 0 and return its result in every process; a failure is raised everywhere."""
-        return in_process_zero(self._strategy, function)
+        with self._run.times.inside("checkpoint") if self._run is not None else nullcontext():
+            return in_process_zero(self._strategy, function)
 
     # How it does it ---------------------------------------------------------------------------------------------------
 
@@ -392,6 +396,7 @@ class Trainer(TrainerReadings):
         take_over(outcome, module, self._strategy.precision, self._progress, self._callbacks, self._stop)
         self._run = self._prepare("fit", module)
         self._report.load_state_dict(outcome.report)
+        self._run.times.take_over(outcome.times)
         preemption.leave(self._stop, first=self.is_global_zero)
         return outcome.result
 

@@ -17,6 +17,7 @@ from lit_core.callbacks.pruning import ModelPruning
 from lit_core.callbacks.spike_detection import SpikeDetection
 from lit_core.callbacks.stochastic_weight_averaging import StochasticWeightAveraging
 from lit_core.callbacks.throughput import ThroughputMonitor
+from lit_core.callbacks.time_table import TimeTable
 from lit_core.callbacks.timer import Timer
 from lit_core.callbacks.weight_averaging import EMAWeightAveraging, WeightAveraging
 
@@ -42,6 +43,7 @@ __all__ = [
     "SpikeDetection",
     "StochasticWeightAveraging",
     "ThroughputMonitor",
+    "TimeTable",
     "Timer",
     "WeightAveraging",
     "gradient_norms",

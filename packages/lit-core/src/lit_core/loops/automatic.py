@@ -58,24 +58,29 @@ class Plain:
         config = run.optimizers.configs[0]
         self._optimizer, self._name = config.optimizer, config.name
         self._has_schedulers = any(s.interval == "step" for s in run.optimizers.schedulers)
+        self._lap = run.times.lap
 
     def begin_epoch(self) -> None:
         """Nothing is kept between batches."""
 
     def __call__(self, batch: Any, batch_idx: int, weight: float) -> Any:
         """Work on one batch; returns what ``training_step`` returned."""
+        lap = self._lap
         output = self._step(batch, batch_idx)
         loss = output if type(output) is Tensor else loss_of(output)
+        lap("forward")
         self._optimizer.zero_grad()
         if loss is None:
             return None
         (loss if weight == 1.0 else loss * weight).backward()
+        lap("backward")
         self._optimizer.step()
         progress = self._progress
         progress.count_step(self._name)
         progress.global_step += 1
         if self._has_schedulers:
             step_schedulers(self._run, "step")
+        lap("optimizer")
         return output
 
     def finish_group(self) -> None:
@@ -102,7 +107,7 @@ class Automatic:
     def __init__(self, run: Run) -> None:
         module, config, calls = run.module, run.config, run.hooks.calls
         self._run, self._module, self._strategy = run, module, run.strategy
-        self._progress, self._hooks = run.progress, run.hooks
+        self._progress, self._hooks, self._lap = run.progress, run.hooks, run.times.lap
         self._counter = StepCounter(run)
         self._parts = make_parts(run.optimizers.configs, config)
         self._optimizers = run.optimizers.optimizers
@@ -176,6 +181,7 @@ class Automatic:
             output = self._all_turns(batch, batch_idx, weight)
         if counter.steps != steps_before:
             self._count_update()
+        self._lap("optimizer")
         return output
 
     def _all_splits(self, batch: Any, batch_idx: int, weight: float) -> list[Any]:
@@ -246,6 +252,7 @@ class Automatic:
         if self._step_end is not None:
             self._enter("training_step_end")
             output = self._step_end(output)
+        self._lap("forward")
         loss = output if isinstance(output, Tensor) else loss_of(output)
         if part.first:
             self._zero_grad(part, batch_idx)
@@ -263,6 +270,7 @@ class Automatic:
             if self._step_end is not None:
                 self._enter("training_step_end")
                 output = self._step_end(output)
+            self._lap("forward")
             losses = losses_of(output, [part.name for part in self._parts])
             for part in active:
                 if part.first:
@@ -285,6 +293,7 @@ class Automatic:
         part.count_backward()
         if self._heard:
             self._hooks.start("on_after_backward")
+        self._lap("backward")
 
     def _zero_grad(self, part: Part, batch_idx: int) -> None:
         if self._heard:

@@ -75,7 +75,7 @@ class Manual:
             on_part=run.collector.begin_part,
         )
         self._step_end = step_end_of(run.module)
-        self._enter = run.collector.enter
+        self._enter, self._lap = run.collector.enter, run.times.lap
 
     def begin_epoch(self) -> None:
         """Nothing is kept between batches."""
@@ -89,6 +89,7 @@ class Manual:
             output = self._step_end(output)
         if self._counter.steps != steps_before:
             progress.global_step += 1
+        self._lap("step")
         return output
 
     def finish_group(self) -> None:

@@ -39,6 +39,7 @@ def run(run: Run) -> None:
         _own_random_stream(run)
         _sanity_check(run)
     run.collector.open("train")
+    run.times.begin()
     hooks.start("on_train_start")
     run.agree()
     progress.start_timer()
@@ -55,6 +56,7 @@ def run(run: Run) -> None:
     elif run.stop.interrupted:
         hooks.start("on_keyboard_interrupt")
     hooks.end("on_train_end")
+    run.times.lap("callbacks")
 
 
 def _own_random_stream(run: Run) -> None:
@@ -77,14 +79,16 @@ def _sanity_check(run: Run) -> None:
 def _epoch(run: Run, optimize: Optimization) -> None:
     """One epoch, or what is left of it."""
     run.open_epoch()
-    progress, hooks, loader = run.progress, run.hooks, run.train_loader
+    progress, hooks, loader, lap = run.progress, run.hooks, run.train_loader, run.times.lap
     if loader is None:
         raise RuntimeError("There is no training loader.")
     if not progress.batch:  # resumed between epochs: what opening an epoch draws comes after the saved state
         run.restore_rng()
     batches = loader.open(progress.epoch, cursor=progress.cursor, batch=progress.batch)
+    lap("data")
     optimize.begin_epoch()
     hooks.start("on_train_epoch_start")
+    lap("callbacks")
     run.restore_rng()
     val_every = run.val_every
     if run.val_loaders and progress.batch and _due(run, val_every):
@@ -92,6 +96,7 @@ def _epoch(run: Run, optimize: Optimization) -> None:
     whole = not run.finished()
     if whole:
         for batch_idx, batch in batches:
+            lap("data")
             skip = _batch(run, loader, optimize, batch, batch_idx)
             if run.val_loaders and _due(run, val_every):
                 _validate(run)
@@ -108,18 +113,20 @@ def _epoch(run: Run, optimize: Optimization) -> None:
 
 def _batch(run: Run, loader: TrainingLoader, optimize: Optimization, batch: Any, batch_idx: int) -> bool:
     """One batch; True if ``on_train_batch_start`` asked to skip the rest of the epoch."""
-    progress, hooks = run.progress, run.hooks
+    progress, hooks, lap = run.progress, run.hooks, run.times.lap
     if run.transfer is not None:
         batch = run.transfer(batch, 0)
+        lap("transfer")
     if batch_idx < loader.full_batches:
         size, weight, together = loader.batch_size, 1.0, loader.global_batch_size
     else:
         size, weight, together = loader.tail(batch_idx)
     run.collector.begin_batch(batch, size, None, "training_step")
-    if hooks.calls["on_train_batch_start"] is not None and run.skips(
-        hooks.start("on_train_batch_start", batch, batch_idx)
-    ):
-        return True
+    if hooks.calls["on_train_batch_start"] is not None:
+        skip = run.skips(hooks.start("on_train_batch_start", batch, batch_idx))
+        lap("callbacks")
+        if skip:
+            return True
 
     steps_before = progress.global_step
     output = optimize(batch, batch_idx, weight)
@@ -135,13 +142,16 @@ def _batch(run: Run, loader: TrainingLoader, optimize: Optimization, batch: Any,
     if heard:
         output = detached(output)
         hooks.end_module("on_train_batch_end", output, batch, batch_idx)
+        lap("callbacks")
     if progress.global_step != steps_before and progress.global_step % run.config.log_every_n_steps == 0:
         run.report.flush_steps("train")
         run.agree()
+        lap("logging")
     elif progress.batches >= run.agree_at:
         run.agree(soon=True)
     if heard:
         hooks.end_callbacks("on_train_batch_end", output, batch, batch_idx)
+        lap("callbacks")
     return False
 
 
@@ -174,17 +184,21 @@ def _validate(run: Run) -> None:
     run.note_validation()
     evaluate.run(run, "validate", run.val_loaders)
     run.agree()
+    run.times.lap("validation")
 
 
 def _end_epoch(run: Run, whole: bool) -> None:
     """Close the epoch; one that was cut short stays open for a resume, after its last batch."""
     progress, hooks, module = run.progress, run.hooks, run.module
+    run.times.lap("data")
     run.collector.begin_batch(None, None, None, "")
     if run.epoch_outputs is not None:
         run.collector.enter("training_epoch_end")
         module.training_epoch_end(run.epoch_outputs)
     hooks.end_module("on_train_epoch_end")
+    run.times.lap("callbacks")
     run.report.flush_epoch("train", keep=not whole)
+    run.times.lap("logging")
     if whole:
         if run.automatic_optimization:
             step_schedulers(run, "epoch")
