@@ -56,6 +56,7 @@ def dump(run: Run, callbacks: Sequence[Callback], *, seed: int, weights_only: bo
                 "report": run.report.state_dict(),
                 "loader": run.train_loader.state_dict() if run.train_loader is not None else None,
                 "order_seed": seed,
+                "model_parallel_size": strategy.model_parallel_size,
             },
             "ranks": strategy.collectives.all_gather_object(_state_of_rank(run)),
         }
@@ -207,17 +208,21 @@ def restore(run: Run, checkpoint: dict[str, Any], callbacks: Iterable[Callback])
     inside = run.progress.point != "epoch"
     if not inside:
         run.progress.leave_epoch()
-    ranks = checkpoint["ranks"]
-    if len(ranks) == strategy.world_size:
+    ranks, together = checkpoint["ranks"], loops.get("model_parallel_size", 1)
+    if (len(ranks), together) == (strategy.world_size, strategy.model_parallel_size):
         run.defer_rng(ranks[strategy.global_rank]["rng"])
         _restore_rank(run, [ranks[strategy.global_rank]], inside=inside)
         return
     warnings.warn(
         f"The checkpoint was saved by {len(ranks)} processes, this run has {strategy.world_size}: the order of samples "
-        "goes on exactly, random numbers drawn by the model (dropout) do not.",
+        "goes on exactly, random numbers drawn by the model (dropout) do not."
+        if len(ranks) != strategy.world_size
+        else f"The checkpoint was saved by groups of {together} processes with the same samples, this run has groups of "
+        f"{strategy.model_parallel_size}: random numbers drawn by the model (dropout) do not go on exactly.",
         stacklevel=2,
     )
-    _restore_rank(run, ranks if strategy.is_global_zero else [], inside=inside)
+    # Processes that saw the same samples gathered the same: the first of them speaks.
+    _restore_rank(run, ranks[::together] if strategy.is_global_zero else [], inside=inside)
 
 
 def _restore_rank(run: Run, ranks: list[dict[str, Any]], *, inside: bool) -> None:
