@@ -144,3 +144,11 @@ def test_rich_draws_the_same_numbers(capsys: pytest.CaptureFixture[str]) -> None
     out = capsys.readouterr().out
     assert "net.0" in out
     assert "21 trainable parameters, 0 frozen, 21 in total" in out
+
+
+def test_the_summary_that_rich_draws_takes_the_place_of_the_plain_one() -> None:
+    pytest.importorskip("rich")
+
+    callbacks = trainer(enable_model_summary=True, callbacks=RichModelSummary()).callbacks
+
+    assert [type(callback) for callback in callbacks] == [RichModelSummary]

@@ -5,13 +5,15 @@ import io
 import math
 import pickle
 import re
+import sys
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from lit_core import ProgressBar
-from lit_core.callbacks import progress_bar
+from lit_core.callbacks import TQDMProgressBar, progress_bar
+from lit_core.callbacks._displays import draws
 from tests.lit_core.tiny import Regression, loader, trainer
 
 
@@ -105,6 +107,22 @@ def test_the_rate_is_batches_by_seconds(monkeypatch: pytest.MonkeyPatch) -> None
     fit(ProgressBar(stream=stream), Slow())
 
     assert "  2.0 it/s  " in stream.getvalue()
+
+
+def test_the_time_of_validations_does_not_slow_the_rate(monkeypatch: pytest.MonkeyPatch) -> None:
+    stream, clock = io.StringIO(), Clock(monkeypatch)
+
+    class Slow(Shown):
+        def training_step(self, batch: Any, batch_idx: int) -> Any:
+            clock.now += 0.5
+            return super().training_step(batch, batch_idx)
+
+        def validation_step(self, batch: Any, batch_idx: int) -> None:
+            clock.now += 50.0
+
+    fit(ProgressBar(line_s=0.0, stream=stream), Slow(), val=loader(4, 2), val_check_interval=2)
+
+    assert re.findall(r"batch \d/4  ([\d.]+) it/s", stream.getvalue()) == ["2.0"] * 9
 
 
 def test_values_are_read_only_when_shown(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -223,6 +241,82 @@ def test_standard_error_is_the_stream_by_default(capsys: pytest.CaptureFixture[s
     captured = capsys.readouterr()
     assert "Epoch 1/1  batch 4/4" in captured.err
     assert captured.out == ""
+
+
+class Rate(ProgressBar):
+    def get_metrics(self, trainer: Any, module: Any) -> dict[str, Any]:
+        return {
+            "lr": trainer.optimizers[0].param_groups[0]["lr"],
+            "note": "word",
+            **super().get_metrics(trainer, module),
+        }
+
+
+def test_a_bar_of_a_user_shows_what_its_get_metrics_says() -> None:
+    stream = io.StringIO()
+
+    fit(Rate(line_s=0.0, stream=stream))
+
+    assert re.search(r"it/s  lr=0\.1  note=word  loss=[\d.]+$", stream.getvalue().splitlines()[0])
+
+
+def test_a_module_of_the_first_era_says_what_is_shown() -> None:
+    class Says(Shown):
+        def get_progress_bar_dict(self) -> dict[str, Any]:
+            items: dict[str, Any] = super().get_progress_bar_dict()
+            items.pop("loss", None)
+            return {**items, "mine": 7}
+
+    stream = io.StringIO()
+    run = fit(ProgressBar(line_s=0.0, stream=stream), Says())
+
+    assert stream.getvalue().splitlines()[0].endswith("it/s  mine=7")
+    assert run.progress_bar_dict == {"mine": 7}
+
+
+def test_by_the_name_of_later_versions_it_refreshes_every_so_many_batches(monkeypatch: pytest.MonkeyPatch) -> None:
+    stream = io.StringIO()
+    monkeypatch.setattr("sys.stderr", stream)
+    bar = TQDMProgressBar(refresh_rate=3)
+    monkeypatch.setattr(bar, "line_s", 0.0)
+
+    fit(bar, n=16)
+
+    assert re.findall(r"batch (\d)/8", stream.getvalue()) == ["3", "6", "8"]
+
+
+@pytest.mark.parametrize("stream", [io.StringIO, Terminal])
+def test_a_rate_of_zero_shows_nothing(stream: Any) -> None:
+    written = stream()
+
+    fit(ProgressBar(line_s=0.0, refresh_s=0.0, stream=written, refresh_rate=0), val=loader(4, 2))
+
+    assert written.getvalue() == ""
+    with pytest.raises(ValueError, match="got -1"):
+        TQDMProgressBar(refresh_rate=-1)
+
+
+@pytest.mark.parametrize(("leave", "lines"), [(True, 3), (False, 1)])
+def test_bars_of_epochs_stay_or_take_each_others_place(leave: bool, lines: int) -> None:
+    stream = Terminal()
+
+    fit(ProgressBar(refresh_s=0.0, stream=stream, leave=leave), max_epochs=3)
+
+    assert stream.getvalue().count("\n") == lines
+    assert re.search(r"Epoch 3/3 +100%\|.*\| 4/4 \[.*loss=", stream.getvalue())
+
+
+def test_in_a_notebook_there_is_a_bar_though_nothing_is_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    stream = io.StringIO()
+    monkeypatch.setattr("sys.stderr", stream)
+    assert not draws(stream)
+    shell = SimpleNamespace(kernel=object())
+    monkeypatch.setitem(sys.modules, "IPython", SimpleNamespace(get_ipython=lambda: shell))
+
+    fit(ProgressBar(refresh_s=0.0))
+
+    assert re.search(r"Epoch 1/1 +100%\|", stream.getvalue())
+    assert not draws(io.StringIO())
 
 
 @pytest.mark.parametrize("copied", [copy.deepcopy, lambda bar: pickle.loads(pickle.dumps(bar))])

@@ -167,6 +167,11 @@ class TrainerReadings:
         """Seconds of the last ``fit`` by what they were spent on: :data:`lit_core.times.PHASES`."""
         return self._running.times.seconds
 
+    @property
+    def progress_bar_dict(self) -> dict[str, Any]:
+        """What the module says that the progress bar shows; as 1.0 named it."""
+        return {} if self._module is None else self._module.get_progress_bar_dict()
+
     def metric_version(self, key: str) -> int:
         """How often ``key`` got a new epoch or row value in this run."""
         return self._report.version(key)

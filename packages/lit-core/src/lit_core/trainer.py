@@ -12,6 +12,7 @@ import torch
 from lit_core import checkpoint as checkpoints
 from lit_core import lifecycle, preemption
 from lit_core.callbacks.base import Callback
+from lit_core.callbacks.gradient_accumulation import take_scheduling
 from lit_core.config import Limit, TrainerConfig
 from lit_core.config import barebones as bare_settings
 from lit_core.data.batch_size import find_batch_size
@@ -160,7 +161,7 @@ class Trainer(TrainerReadings):
         **legacy: Any,
     ) -> None:
         given = {name: value for name, value in locals().items() if name not in ("self", "legacy")}
-        given = merge_legacy(given, legacy)
+        given = take_scheduling(merge_legacy(given, legacy))
         self._resume_from = given.pop("resume_from_checkpoint", None)
         self._config = TrainerConfig(**(bare_settings(given) if barebones else given))
         self._root = resolve_root(self._config)
