@@ -303,9 +303,14 @@ class Trainer(TrainerReadings):
             report.raise_if_failed()
         return report
 
-    def stop(self, reason: str) -> None:
-        """Ask training to stop at the next safe point, once its minimum of epochs and steps is reached."""
-        self._stop.ask(reason)
+    def stop(self, reason: str, *, urgent: bool = False) -> None:
+        """Ask training to stop at the next safe point, once its minimum of epochs and steps is reached.
+
+        Args:
+            reason: why.
+            urgent: with several processes, not only when rows are due: after a batch that depends on the machine.
+        """
+        self._stop.ask(reason, urgent=urgent)
 
     def save_checkpoint(self, filepath: str | PathLike[str], weights_only: bool = False) -> None:
         """Save where training stands; call it in every process.

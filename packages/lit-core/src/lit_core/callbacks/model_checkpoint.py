@@ -55,7 +55,8 @@ class ModelCheckpoint(Callback):
         period: older spelling of ``every_n_epochs``.
         prefix: older way to begin the file names.
         background: write in a thread while training goes on; only the copy of the state to the host is waited for. One
-            save at a time. What goes wrong is raised at the next batch, and ``fit`` ends after the last save has.
+            save at a time. What goes wrong is raised at the next batch (with several processes, in all once they have
+            told each other), and ``fit`` ends after the last save has.
 
     Example:
         >>> from lit_core.callbacks import ModelCheckpoint
@@ -123,6 +124,7 @@ class ModelCheckpoint(Callback):
         self.current_score: float | None = None
         self._manager: CheckpointManager | None = None
         self._saver: BackgroundSaver | None = None
+        self._failure: Exception | None = None
         self._restored: dict[str, Any] | None = None
         self._elsewhere: tuple[str, float | None] | None = None
         self._seen = 0
@@ -215,7 +217,7 @@ class ModelCheckpoint(Callback):
     ) -> None:
         """Save when ``global_step`` has come to a multiple, or the time is up."""
         if self._saver is not None:
-            self._saver.poll()
+            self._poll(trainer, self._saver)
         self._look(trainer)
         due = self._steps is not None and trainer.global_step > 0 and self._steps.due(step=trainer.global_step)
         if self._clock is not None and trainer.progress.batches >= self._ask_at:
@@ -223,6 +225,21 @@ class ModelCheckpoint(Callback):
         if due:
             self._due_at = trainer.progress.batches
             self._save(trainer)
+
+    def _poll(self, trainer: "Trainer", saver: BackgroundSaver) -> None:
+        """Process 0: raise what went wrong in the background; where others would wait for this process, stop all."""
+        try:
+            saver.poll()
+        except Exception as error:
+            if trainer.world_size == 1:
+                raise
+            self._failure = error
+            trainer.stop("a checkpoint could not be saved", urgent=True)
+
+    def _raise_failure(self) -> None:
+        failure, self._failure = self._failure, None
+        if failure is not None:
+            raise failure
 
     def _ask_the_time(self, trainer: "Trainer", clock: Every) -> bool:
         """Let process 0's clock decide, and say when to ask again: not at every batch, since asking is a message."""
@@ -350,6 +367,7 @@ class ModelCheckpoint(Callback):
         def decide() -> Any:
             if manager is None:
                 return None
+            self._raise_failure()
             if saver is not None:
                 saver.wait()
             return manager.wants(metrics), self._facts()
@@ -380,6 +398,7 @@ class ModelCheckpoint(Callback):
         saver, self._saver = self._saver, None
         if saver is not None:
             saver.close()
+        self._raise_failure()
         return self._facts()
 
     def _facts(self, path: str | None = None) -> Any:
