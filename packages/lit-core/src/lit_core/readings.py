@@ -13,6 +13,7 @@ from lit_core.callbacks.early_stopping import EarlyStopping
 from lit_core.callbacks.model_checkpoint import ModelCheckpoint
 from lit_core.config import TrainerConfig
 from lit_core.datamodule import LightningDataModule
+from lit_core.lifecycle import Sources
 from lit_core.logging.report import Report
 from lit_core.loops.groups import estimated_updates
 from lit_core.module import LightningModule
@@ -37,6 +38,7 @@ class TrainerReadings:
     _module: LightningModule | None
     _datamodule: LightningDataModule | None
     _log_dir: str | None
+    _given: Sources
 
     @property
     def settings(self) -> TrainerConfig:
@@ -55,9 +57,12 @@ class TrainerReadings:
 
     @property
     def train_dataloader(self) -> Any:
-        """The training data of the run, as it was given or as the hook made it; None outside ``fit``."""
+        """The training data of the run, as it was given or as the hook made it; None outside ``fit``.
+
+        In ``setup``, before hooks made loaders, what was passed to ``fit``.
+        """
         loader = self._running.train_loader
-        return None if loader is None else loader.source
+        return self._given.train if loader is None else loader.source
 
     @property
     def strategy(self) -> Strategy:

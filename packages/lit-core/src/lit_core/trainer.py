@@ -3,6 +3,7 @@
 import atexit
 from collections.abc import Callable
 from contextlib import nullcontext
+from dataclasses import replace
 from datetime import timedelta
 from os import PathLike
 from typing import TYPE_CHECKING, Any
@@ -177,6 +178,7 @@ class Trainer(TrainerReadings):
         self._datamodule: LightningDataModule | None = None
         self._log_dir: str | None = None
         self._goes_on = False
+        self._given = Sources()
 
     # What it does -----------------------------------------------------------------------------------------------------
 
@@ -259,8 +261,13 @@ class Trainer(TrainerReadings):
 
         tuner, config = Tuner(self), self._config
         if config.auto_scale_batch_size:
+            if train_dataloaders is not None and not isinstance(train_dataloaders, LightningDataModule):
+                raise ValueError(
+                    "auto_scale_batch_size sets the batch size of a module or datamodule, not of a DataLoader that is "
+                    "passed: for that give Trainer(callbacks=[BatchSizeFinder()]), which fit then uses."
+                )
             chosen: Any = config.auto_scale_batch_size
-            tuner.scale_batch_size(model, datamodule, mode="power" if chosen is True else chosen)
+            tuner.scale_batch_size(model, train_dataloaders, datamodule, mode="power" if chosen is True else chosen)
         if config.auto_lr_find:
             name = "" if config.auto_lr_find is True else config.auto_lr_find
             tuner.lr_find(model, train_dataloaders, datamodule, attr_name=name)
@@ -311,6 +318,10 @@ class Trainer(TrainerReadings):
             urgent: with several processes, not only when rows are due: after a batch that depends on the machine.
         """
         self._stop.ask(reason, urgent=urgent)
+
+    def train_on(self, loader: Any) -> None:
+        """Let the ``fit`` that begins train on another loader than it was given; for the ``setup`` of callbacks."""
+        self._given = replace(self._given, train=loader)
 
     def save_checkpoint(self, filepath: str | PathLike[str], weights_only: bool = False) -> None:
         """Save where training stands; call it in every process.
@@ -469,6 +480,7 @@ class Trainer(TrainerReadings):
     def _run_stage(self, run: Run, sources: Sources, path: str | None, keep: bool) -> Any:
         """Set up, restore, run the loop of the stage, tear down."""
         module, strategy = run.module, run.strategy
+        self._given = sources
         self._seed = self.broadcast(self._seed)
         attempts = Attempts(strategy) if run.stage == "fit" else None
         if attempts is not None:
@@ -486,7 +498,7 @@ class Trainer(TrainerReadings):
         strategy.setup_module(module)
         if saved is not None:
             checkpoints.load_weights(module, saved, strict=module.strict_loading, strategy=strategy)
-        lifecycle.load_data(run, sources, self._seed or 0)
+        lifecycle.load_data(run, self._given, self._seed or 0)
         run.take_transfer(make_transfer(strategy, module, run.datamodule))
         result: Any = None
         if run.stage == "fit":
@@ -519,4 +531,4 @@ class Trainer(TrainerReadings):
 
     def __getstate__(self) -> dict[str, Any]:
         """Settings and progress: what a run holds stays in its process."""
-        return {**self.__dict__, "_run": None, "_module": None}
+        return {**self.__dict__, "_run": None, "_module": None, "_given": Sources()}

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 from lit_core.callbacks.base import Callback
 from lit_core.module import LightningModule
 from lit_core.trainer import Trainer
-from lit_core.tuner._trial import makes_loader
+from lit_core.tuner.loaders import with_batch_size
 from lit_core.tuner.tuner import Tuner
 
 if TYPE_CHECKING:
@@ -14,8 +14,6 @@ if TYPE_CHECKING:
 
 class LearningRateFinder(Callback):
     """Finds a learning rate when ``fit`` begins, before optimizers are made, and trains with it.
-
-    The data comes from hooks of the module or datamodule, not from loaders passed to ``fit``.
 
     Args:
         options: for :meth:`Tuner.lr_find`.
@@ -32,22 +30,16 @@ class LearningRateFinder(Callback):
         """What was found, after ``fit`` has begun."""
 
     def setup(self, trainer: Trainer, module: LightningModule, stage: str) -> None:
-        """Find it and set the attribute.
-
-        Raises:
-            ValueError: if no hook gives the training batches.
-        """
+        """Find it and set the attribute."""
         if stage == "fit":
-            if not makes_loader(module, trainer.datamodule):
-                raise ValueError(
-                    "LearningRateFinder works on the train_dataloader of the module or a datamodule; there is none: "
-                    "write one, or call Tuner(trainer).lr_find(module, loader) before fit."
-                )
-            self.found = Tuner(trainer).lr_find(module, datamodule=trainer.datamodule, **self._options)
+            given = trainer.train_dataloader
+            self.found = Tuner(trainer).lr_find(module, given, datamodule=trainer.datamodule, **self._options)
 
 
 class BatchSizeFinder(Callback):
     """Finds a batch size when ``fit`` begins, before loaders are made, and trains with it.
+
+    A plain ``DataLoader`` that was passed to ``fit`` is made anew with it; the one that was passed stays as it is.
 
     Args:
         options: for :meth:`Tuner.scale_batch_size`.
@@ -66,4 +58,7 @@ class BatchSizeFinder(Callback):
     def setup(self, trainer: Trainer, module: LightningModule, stage: str) -> None:
         """Find it and set the attribute."""
         if stage == "fit":
-            self.found = Tuner(trainer).scale_batch_size(module, trainer.datamodule, **self._options)
+            given = trainer.train_dataloader
+            self.found = Tuner(trainer).scale_batch_size(module, given, trainer.datamodule, **self._options)
+            if given is not None:
+                trainer.train_on(with_batch_size(given, self.found))

@@ -17,6 +17,7 @@ from lit_core.tuner._trial import (
     run_trial,
 )
 from lit_core.tuner.batch_size import SearchMode, Watch, search
+from lit_core.tuner.loaders import with_batch_size
 from lit_core.tuner.lr_finder import LRFinder, Mode, Sweep, spaced
 
 
@@ -125,6 +126,7 @@ class Tuner:
     def scale_batch_size(
         self,
         model: LightningModule,
+        train_dataloaders: Any = None,
         datamodule: LightningDataModule | None = None,
         *,
         mode: SearchMode = "power",
@@ -138,19 +140,21 @@ class Tuner:
 
         Args:
             model: the module. It or the datamodule makes the training loader with ``batch_arg_name``.
+            train_dataloaders: a plain ``DataLoader`` instead; it is tried with other sizes, and left as it is.
             datamodule: as of ``Trainer.fit``.
             mode: ``"power"`` doubles the size until it does not fit; ``"binsearch"`` then searches in between.
             steps_per_trial: updates with each size.
             init_val: the size tried first.
             max_trials: sizes tried at most.
             batch_arg_name: attribute, or hyperparameter, of module or datamodule.
-            update_attr: set it to what was found.
+            update_attr: set it to what was found; with a loader that was passed, if there is one.
 
         Returns:
             The size: not more than there are samples.
 
         Raises:
-            ValueError: for bad numbers, several processes, an attribute that is not there or without effect.
+            ValueError: for bad numbers, several processes, an attribute that is not there or without effect, a loader
+                whose size cannot be changed.
             RuntimeError: if no size fits.
         """
         if mode not in get_args(SearchMode) or min(steps_per_trial, init_val, max_trials) < 1:
@@ -159,18 +163,21 @@ class Tuner:
                 f"{mode=}, {steps_per_trial=}, {init_val=}, {max_trials=}."
             )
         check_alone(self._trainer, "scale_batch_size")
+        loader, datamodule = _sources(train_dataloaders, datamodule)
         owners = [model] if datamodule is None else [model, datamodule]
         holders = holders_of(batch_arg_name, owners)
-        if not holders or not makes_loader(model, datamodule):
+        if loader is not None:
+            with_batch_size(loader, init_val)  # refuses what cannot be changed
+        elif not holders or not makes_loader(model, datamodule):
             raise ValueError(
                 f"scale_batch_size changes {batch_arg_name!r} of a module or datamodule whose train_dataloader makes "
-                "the batches; the size of a DataLoader that was made cannot be changed. "
+                "the batches, or tries a DataLoader that is passed. "
                 + ("There is no train_dataloader." if holders else f"There is no attribute {batch_arg_name!r}.")
             )
 
         def fits(size: int) -> bool:
             try:
-                self._try_size(model, datamodule, batch_arg_name, size, steps_per_trial)
+                self._try_size(model, loader, datamodule, batch_arg_name, size, steps_per_trial)
             except (RuntimeError, MemoryError) as error:
                 if not is_out_of_memory(error):
                     raise
@@ -186,15 +193,22 @@ class Tuner:
         return found
 
     def _try_size(
-        self, model: LightningModule, datamodule: LightningDataModule | None, name: str, size: int, steps: int
+        self,
+        model: LightningModule,
+        loader: Any,
+        datamodule: LightningDataModule | None,
+        name: str,
+        size: int,
+        steps: int,
     ) -> None:
         module, data = copy_of(model), copy.deepcopy(datamodule)
-        assign(holders_of(name, [module] if data is None else [module, data]), name, size)
+        if loader is None:
+            assign(holders_of(name, [module] if data is None else [module, data]), name, size)
         run_trial(
             self._trainer,
             module,
             data,
-            None,
+            None if loader is None else with_batch_size(loader, size),
             Watch(size, name),
             max_steps=steps,
             accumulate_grad_batches=1,
