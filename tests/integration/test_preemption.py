@@ -213,6 +213,22 @@ def test_one_process_saves_once_ends_with_143_and_goes_on_as_if_nothing_had_happ
     assert [key for key in whole if not same(resumed[key], whole[key])] == []
 
 
+@pytest.mark.parametrize(("processes", "last"), [(1, 5), (2, 2)])
+def test_a_validation_that_is_due_is_left_to_the_resumed_run(
+    tmp_path: Path, undisturbed: Callable[[int], Any], processes: int, last: int
+) -> None:
+    saver = {"monitor": "val_loss"}
+    job = Job(tmp_path / "run", processes=processes, saver=saver, pause_s=0.4)
+    os.kill(job.wait_until("training_step", last), signal.SIGTERM)
+    assert job.end() == 143
+    assert [said for _, said, _ in job.said()].count("validation_step") == 0
+    (saved,) = checkpoints(tmp_path / "run")
+    assert torch.load(saved)["loops"]["progress"]["batch"] == last + 1
+
+    assert same(finish(tmp_path / "run", processes=processes, saver=saver), undisturbed(processes))
+    assert [said for _, said, _ in job.said()].count("validation_step") == 3 * (3 if processes == 1 else 2)
+
+
 @pytest.mark.parametrize(("rank", "number"), [(0, signal.SIGUSR1), (1, signal.SIGTERM)])
 def test_two_processes_stop_at_one_step_whichever_got_the_signal(
     tmp_path: Path, undisturbed: Callable[[int], Any], rank: int, number: int

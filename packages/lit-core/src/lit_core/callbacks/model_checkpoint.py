@@ -270,7 +270,7 @@ class ModelCheckpoint(Callback):
 
     def on_train_epoch_end(self, trainer: "Trainer", module: LightningModule) -> None:
         """Save at the end of an epoch, also of one that was cut short."""
-        cut_short = not trainer.is_last_batch
+        cut_short = trainer.progress.point != "epoch"
         missing = self.monitor is not None and self.monitor not in trainer.callback_metrics
         stopped = cut_short and trainer.stop_reason is not None
         if missing and not stopped and not trainer.validates_later:

@@ -98,8 +98,9 @@ def _epoch(run: Run, optimize: Optimization) -> None:
         for batch_idx, batch in batches:
             lap("data")
             skip = _batch(run, loader, optimize, batch, batch_idx)
-            if run.val_loaders and _due(run, val_every):
-                _validate(run)
+            if run.val_loaders and _due(run, val_every) and not _validate(run):
+                whole = False
+                break
             if skip or ((run.stop.reason or progress.global_step >= run.last_step) and run.finished()):
                 whole = skip or progress.batch >= run.num_batches
                 break
@@ -107,7 +108,7 @@ def _epoch(run: Run, optimize: Optimization) -> None:
             loader.check_end(progress.batch)
     optimize.finish_group()
     if whole and progress.batch and _due_at_epoch_end(run):
-        _validate(run)
+        whole = _validate(run)
     _end_epoch(run, whole)
 
 
@@ -177,14 +178,21 @@ def _due_at_epoch_end(run: Run) -> bool:
     return run.config.val_check_interval == 1.0 and (run.progress.epoch + 1) % every == 0
 
 
-def _validate(run: Run) -> None:
-    """Validate inside training; the clock notes it, so that a resumed run does not validate again."""
+def _validate(run: Run) -> bool:
+    """Validate inside training; the clock notes it, so that a resumed run does not validate again.
+
+    False if somebody outside said to stop before it began: then the run that goes on from here begins with it.
+    """
+    run.agree(soon=True)
+    if run.finished() and run.stop.interrupted:
+        return False
     run.progress.validated_batches = run.progress.batches
     run.progress.point = "validation"
     run.note_validation()
     evaluate.run(run, "validate", run.val_loaders)
     run.agree()
     run.times.lap("validation")
+    return True
 
 
 def _end_epoch(run: Run, whole: bool) -> None:
