@@ -1,4 +1,5 @@
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -7,11 +8,12 @@ import time
 from pathlib import Path
 from typing import Any
 
+import numpy
 import pytest
 import torch
 import torch.distributed as dist
 
-from lit_accelerators import DDPStrategy, LocalEnvironment, MultiprocessLauncher
+from lit_accelerators import DDPStrategy, LocalEnvironment, MultiprocessLauncher, isolate_rng, seed_everything
 
 
 def launcher(start_method: str = "fork", processes: int = 2) -> MultiprocessLauncher:
@@ -78,6 +80,25 @@ def test_processes_share_no_memory_with_each_other_or_the_caller(start_method: s
     assert result.tolist() == [1.0, 1.0]
     assert [(tmp_path / str(r)).read_text() for r in (0, 1)] == ["[1.0, 1.0]", "[2.0, 2.0]"]
     assert values.tolist() == [0.0, 0.0]
+
+
+def draw() -> list[float]:
+    return [torch.rand(()).item(), random.random(), float(numpy.random.rand())]
+
+
+@pytest.mark.parametrize("start_method", ["fork", "forkserver", "spawn"])
+def test_random_numbers_go_on_from_those_of_the_caller(start_method: str) -> None:
+    with isolate_rng():
+        seed_everything(5)
+        drawn = launcher(start_method).launch(draw)
+
+        assert drawn == draw()
+        assert drawn == seed_and_draw(5)
+
+
+def seed_and_draw(seed: int) -> list[float]:
+    seed_everything(seed)
+    return draw()
 
 
 def test_what_cannot_be_pickled_is_refused_with_another_way() -> None:

@@ -26,8 +26,8 @@ DETECTION_ORDER: tuple[type[ClusterEnvironment], ...] = (
     KubeflowEnvironment,
 )
 """Innermost first: torchrun, our launchers, Ray and torch_xla run inside jobs of the schedulers; jsrun sets the
-variables of Open MPI too; mpirun runs inside jobs of SLURM, whose variables then tell of mpirun's helpers and not of the
-ranks."""
+variables of Open MPI too; mpirun runs inside jobs of SLURM, whose variables then tell of mpirun's helpers and not of
+the ranks."""
 
 
 def detect_environment() -> type[ClusterEnvironment] | None:

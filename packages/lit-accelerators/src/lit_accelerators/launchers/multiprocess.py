@@ -24,9 +24,11 @@ from lit_accelerators.environments.base import ClusterEnvironment
 from lit_accelerators.environments.local import rank_variables
 from lit_accelerators.launchers._failures import Failure, first_failure, write_failure
 from lit_accelerators.launchers._processes import end_all, exit_with
+from lit_accelerators.launchers._random import continue_random
 from lit_accelerators.launchers._stacks import answer_with_stack, ask_for_stacks, is_timeout
 from lit_accelerators.launchers._threads import VARIABLE, threads_per_process
 from lit_accelerators.launchers.base import Launcher
+from lit_accelerators.seeding import rng_state
 
 _CULPRIT_GRACE_S = 1.0
 
@@ -38,7 +40,8 @@ class MultiprocessLauncher(Launcher):
 
     Nothing is shared: with ``"spawn"`` and ``"forkserver"`` the function and its arguments are pickled by value (so
     the function must be importable and a script needs ``if __name__ == "__main__":``), with ``"fork"`` every process
-    works on its copy. What rank 0 returns comes back pickled, its tensors on the CPU.
+    works on its copy. Random numbers go on from the states of this process in each of them. What rank 0 returns comes
+    back pickled, its tensors on the CPU.
 
     Args:
         environment: of this process, not yet launched.
@@ -83,7 +86,7 @@ class MultiprocessLauncher(Launcher):
             context.set_forkserver_preload(["torch", "torch.distributed"])
         with tempfile.TemporaryDirectory(prefix="lit_") as folder:
             run_dir = Path(folder)
-            call = (function, args, kwargs)
+            call = (function, args, kwargs), rng_state()
             if self._start_method != "fork":
                 _write_call(run_dir / "call", call)
             processes: dict[int, BaseProcess] = {}
@@ -173,7 +176,7 @@ class _Start:
         return self.node_rank * self.devices + self.local_rank
 
 
-def _run_rank(start: _Start, call: tuple[Any, Any, Any] | None) -> None:
+def _run_rank(start: _Start, call: Any) -> None:
     parent = parent_process()
     if parent is not None:
         exit_with(parent.join)
@@ -193,7 +196,8 @@ def _run_rank(start: _Start, call: tuple[Any, Any, Any] | None) -> None:
     try:
         if call is None:
             call = pickle.loads((start.run_dir / "call").read_bytes())
-        function, args, kwargs = call
+        (function, args, kwargs), states = call
+        continue_random(states)
         result = function(*args, **kwargs)
         if start.rank == 0 and result is not None:
             torch.save(result, start.run_dir / "result")
@@ -214,7 +218,7 @@ def _share_cores(start: _Start) -> None:
         torch.set_num_threads(threads_per_process(start.devices))
 
 
-def _write_call(path: Path, call: tuple[Any, Any, Any]) -> None:
+def _write_call(path: Path, call: Any) -> None:
     # By value, not with the pickler of multiprocessing: that would put parameters into memory shared by all ranks.
     buffer = io.BytesIO()
     try:

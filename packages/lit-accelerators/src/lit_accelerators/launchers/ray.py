@@ -19,7 +19,9 @@ from lit_accelerators.environments._stores import serve_store
 from lit_accelerators.environments.base import ClusterEnvironment
 from lit_accelerators.environments.ray import actor_variables
 from lit_accelerators.launchers._failures import Failure, failure_of
+from lit_accelerators.launchers._random import continue_random
 from lit_accelerators.launchers.base import Launcher
+from lit_accelerators.seeding import rng_state
 
 _POLL_S = 0.5
 _CULPRIT_GRACE_S = 1.0
@@ -30,10 +32,12 @@ class RayLauncher(Launcher):
     """Starts one Ray actor for each process and waits for them; this process itself runs nothing.
 
     It uses the Ray that this process is connected to, else the cluster of ``RAY_ADDRESS`` or of this machine, else it
-    starts Ray on this machine (``ray.init()``). The actors of a node are in one bundle of a placement group. The function
-    and its arguments are pickled by value, also what a script or notebook defines; packages must be installed where the
-    actors run. What rank 0 returns comes back with its tensors on the CPU. When one actor fails, all end, and its
-    traceback is raised once. Ctrl-C is passed on to the actors; SIGTERM and SIGUSR1 are, too, as SIGUSR1.
+    starts Ray on this machine (``ray.init()``). The actors of a node are in one bundle of a placement group.
+
+    The function and its arguments are pickled by value, also what a script or notebook defines; packages must be
+    installed where the actors run. Random numbers go on from the states of this process in each of them. What rank 0
+    returns comes back with its tensors on the CPU. When one actor fails, all end, and its traceback is raised once.
+    Ctrl-C is passed on to the actors; SIGTERM and SIGUSR1 are, too, as SIGUSR1.
 
     Args:
         environment: of this process.
@@ -82,7 +86,7 @@ class RayLauncher(Launcher):
         ray = _import_ray()
         if not ray.is_initialized():
             ray.init()
-        call = ray.put(ray.cloudpickle.dumps((function, args, kwargs)))
+        call = ray.put(ray.cloudpickle.dumps(((function, args, kwargs), rng_state())))
         group = self._reserve(ray)
         actors: list[Any] = []
         try:
@@ -195,7 +199,8 @@ class _Rank:
         rank = int(variables["RANK"])
         dumps = _import_ray().cloudpickle.dumps
         try:
-            function, args, kwargs = pickle.loads(call)
+            (function, args, kwargs), states = pickle.loads(call)
+            continue_random(states)
             result = function(*args, **kwargs)
             if rank > 0 or result is None:
                 return None, None
