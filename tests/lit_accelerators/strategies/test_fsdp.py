@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.distributed.fsdp import MixedPrecisionPolicy
 from torch.distributed.tensor import DTensor
 
-from lit_accelerators import FSDPStrategy, SingleDeviceStrategy, TruePrecision, connect
+from lit_accelerators import FSDPStrategy, ScaledPrecision, SingleDeviceStrategy, TruePrecision, connect
 
 # torch says so of units whose output is a view, as that of nn.Linear for three dimensions.
 pytestmark = pytest.mark.filterwarnings("ignore:FSDP2-wrapped module")
@@ -108,8 +108,10 @@ def train_alone(dtype: torch.dtype = torch.float32) -> tuple[State, State, list[
         {"wrap": 20},
         {"wrap": lambda module: isinstance(module, nn.Linear)},
         {"ranks": 3, "wrap": ["Block"]},
+        {"ranks": 4, "wrap": ["Block"], "device_mesh": (2, 2)},
+        {"ranks": 2, "wrap": ["Block"], "sharding_strategy": "hybrid"},
     ],
-    ids=["whole", "names", "classes", "size", "function", "three ranks"],
+    ids=["whole", "names", "classes", "size", "function", "three ranks", "two copies", "a copy per node"],
 )
 def test_steps_with_accumulation_and_clipping_are_those_of_one_process_with_all_samples(options: State) -> None:
     if options.get("ranks") == 3:  # unequal shares: their mean is not that of one process, so all get all samples
@@ -145,6 +147,62 @@ def test_in_float64_nothing_is_lost_but_the_last_bits() -> None:
     torch.testing.assert_close(state, dict(train_alone(torch.float64)[0]), rtol=1e-10, atol=1e-12)
 
 
+def test_with_float16_a_gradient_that_is_infinite_in_one_process_stops_the_step_in_all() -> None:
+    def steps(strategy: FSDPStrategy) -> list[Any]:
+        net = strategy.setup_module(Net())
+        optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
+        step, precision = strategy.setup_step(net, net.loss), strategy.precision
+        told = []
+        for update in range(4):
+            optimizer.zero_grad()
+            strategy.backward(step(share(strategy, tokens(update))))
+            grad: Any = net.embed.weight.grad
+            if update == 1 and strategy.global_rank == 1:
+                grad.to_local()[0] = torch.inf
+            before = net.embed.weight.detach().to_local().clone()
+            if update != 2:
+                strategy.clip_gradients(optimizer, max_norm=0.5)
+            precision.optimizer_step(optimizer)
+            told.append((bool((net.embed.weight.to_local() != before).any()), precision.state_dict()["scale"]))
+        return [strategy.collectives.all_gather_object(told), strategy.module_state(net)]
+
+    everywhere, state = launch(steps, wrap=["Block"], precision=ScaledPrecision(init_scale=64.0))
+
+    assert everywhere == [[(True, 64.0), (False, 32.0), (True, 32.0), (True, 32.0)]] * 2
+    net, scaler = Net(), torch.amp.GradScaler("cpu", init_scale=64.0)
+    optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
+    for update in (0, 2, 3):
+        optimizer.zero_grad()
+        with torch.autocast("cpu", torch.float16):
+            loss = net.loss(tokens(update))
+        scaler.scale(loss).backward()
+        scaler.unscale_(optimizer)
+        if update != 2:
+            nn.utils.clip_grad_norm_(net.parameters(), 0.5)
+        scaler.step(optimizer)
+        scaler.update()
+    torch.testing.assert_close(state, dict(net.state_dict()), rtol=1e-3, atol=1e-4)
+
+
+def test_gradients_in_parts_that_were_given_up_after_clipping_are_forgotten_in_all_processes() -> None:
+    def give_up(strategy: FSDPStrategy) -> list[float]:
+        net = strategy.setup_module(Net())
+        optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
+        step = strategy.setup_step(net, net.loss)
+        norms = []
+        for seed in (0, 0):
+            strategy.backward(step(share(strategy, tokens(seed))))
+            norms.append(float(strategy.clip_gradients(optimizer, max_norm=0.5)))
+            if seed == 0 and len(norms) == 1:
+                optimizer.zero_grad(set_to_none=False)
+        with pytest.raises(RuntimeError, match="added scaled gradients"):
+            strategy.backward(step(share(strategy, tokens(1))))
+        return norms
+
+    first, second = launch(give_up, wrap=["Block"], precision=ScaledPrecision(init_scale=64.0))
+    assert first == pytest.approx(second, rel=1e-6)
+
+
 def test_each_process_keeps_its_part_of_parameters_gradients_and_optimizer_state_only() -> None:
     def elements(strategy: FSDPStrategy) -> list[list[int]]:
         net = strategy.setup_module(Net(width=8))
@@ -164,6 +222,30 @@ def test_each_process_keeps_its_part_of_parameters_gradients_and_optimizer_state
     total = sum(p.numel() for p in Net(width=8).parameters())
     assert [a + b for a, b in zip(first, second, strict=True)] == [total] * 3
     assert max(first) < 0.6 * total
+
+
+def test_with_copies_processes_hold_the_part_that_their_copy_gives_them() -> None:
+    def held(strategy: FSDPStrategy) -> list[list[float]]:
+        net = strategy.setup_module(Net(seed=strategy.global_rank, width=8))
+        parameter: Any = net.blocks[0].linear.weight
+        return strategy.collectives.all_gather_object(parameter.to_local().flatten().tolist())
+
+    one, two, three, four = launch(held, ranks=4, wrap=["Block"], device_mesh=(2, 2))
+    assert one + two == Net(width=8).blocks[0].linear.weight.flatten().tolist()
+    assert (three, four) == (one, two)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"device_mesh": (3, 2)}, r"device_mesh=\(3, 2\) must be .* processes, 4"),
+        ({"device_mesh": (2, 2), "sharding_strategy": "full"}, "has no copies"),
+        ({"sharding_strategy": "half"}, "got 'half'"),
+    ],
+)
+def test_copies_that_are_not_those_of_the_run_are_refused(options: State, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        FSDPStrategy(indices=[0, 1, 2, 3], **options)
 
 
 def test_what_one_process_saved_is_loaded_sharded_and_the_other_way_round() -> None:
@@ -251,14 +333,53 @@ def test_a_policy_that_finds_nothing_is_refused_with_what_there_is(wrap: Any, me
         launch(lambda strategy: strategy.setup_module(Net()), ranks=1, wrap=wrap)
 
 
+@pytest.mark.parametrize("wrap", [["Block"], 1_000_000])
+def test_each_of_several_losses_of_one_forward_pass_reaches_the_parameters_it_is_for(wrap: Any) -> None:
+    """As ``Trainer`` does where ``training_step`` returns losses by optimizer name."""
+
+    def losses(net: Net, batch: Tensor) -> list[Tensor]:
+        out = net(batch[:, :-1])
+        return [nn.functional.cross_entropy(out.flatten(0, 1), batch[:, 1:].flatten()), out.square().mean()]
+
+    def groups(net: Net) -> list[list[nn.Parameter]]:
+        return [list(net.blocks[0].parameters()), [*net.blocks[1].parameters(), net.embed.weight]]
+
+    def steps(strategy: FSDPStrategy) -> State:
+        net = strategy.setup_module(Net())
+        own = groups(net)
+        optimizers = [torch.optim.SGD(group, lr=0.1) for group in own]
+        step = strategy.setup_step(net, lambda batch: losses(net, batch), gradient_sync="backward")
+        for seed in range(3):
+            with strategy.no_sync():
+                found = step(share(strategy, tokens(seed)))
+                for number, (loss, group) in enumerate(zip(found, own, strict=True)):
+                    strategy.backward(loss, inputs=group, retain_graph=number == 0)
+            assert net.scale.grad is None
+            for optimizer, group in zip(optimizers, own, strict=True):
+                strategy.sync_gradients(group)
+                strategy.precision.optimizer_step(optimizer)
+                if seed != 1:  # gradients of the first two batches are added up
+                    optimizer.zero_grad()
+        return strategy.module_state(net)
+
+    net = Net()
+    optimizers = [torch.optim.SGD(group, lr=0.1) for group in groups(net)]
+    for seed in range(3):
+        for number, (loss, group) in enumerate(zip(losses(net, tokens(seed)), groups(net), strict=True)):
+            loss.backward(inputs=group, retain_graph=number == 0)
+        for optimizer in optimizers:
+            optimizer.step()
+            if seed != 1:
+                optimizer.zero_grad()
+    torch.testing.assert_close(launch(steps, wrap=wrap), dict(net.state_dict()), rtol=1e-4, atol=1e-5)
+
+
 def test_what_cannot_work_is_refused() -> None:
     def differentiate(strategy: FSDPStrategy) -> None:
         net = strategy.setup_module(Net())
-        strategy.backward(strategy.setup_step(net, net.loss)(tokens(0)), inputs=list(net.parameters()))
+        strategy.backward(strategy.setup_step(net, net.loss)(tokens(0)), inputs=[torch.ones(1, requires_grad=True)])
 
-    with pytest.raises(ValueError, match="inputs"):
+    with pytest.raises(ValueError, match="1 of 1 are none"):
         launch(differentiate)
     with pytest.raises(ValueError, match="cpu_offload"):
         FSDPStrategy(cpu_offload=True)
-    with pytest.raises(ValueError, match=r"16-mixed.*bf16-mixed"):
-        connect("cpu", 2, strategy="fsdp_fork", precision="16-mixed")

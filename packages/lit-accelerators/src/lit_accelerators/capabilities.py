@@ -30,13 +30,6 @@ REFUSALS: tuple[Refusal, ...] = (
         "64-true",
         "The GPU of Apple silicon does not know float64: accelerator='cpu', or precision='32-true'.",
     ),
-    Refusal(
-        "fsdp*",
-        "*",
-        "16-mixed",
-        "The loss scale is decided in each process from its part of the gradients, so processes would come to differ: "
-        "precision='bf16-mixed', or strategy='ddp'.",
-    ),
 )
 """The table."""
 

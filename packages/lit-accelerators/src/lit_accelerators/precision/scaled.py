@@ -316,7 +316,10 @@ class _Unscaler:
         self._scaler.scale(torch.zeros((), device=device))
 
     def unscale(self, optimizer: Optimizer, scale: float) -> bool:
-        """Returns whether a gradient is not finite."""
+        """Returns whether a gradient is not finite; where processes hold parts of gradients, whether one is in any."""
+        grads: list[Any] = [parameter.grad for parameter in _parameters(optimizer) if parameter.grad is not None]
+        if any(hasattr(grad, "to_local") for grad in grads):
+            return _unscale_parts([grad.to_local() if hasattr(grad, "to_local") else grad for grad in grads], scale)
         if scale != self._scale:
             self._scaler.update(scale)
             self._scale = scale
@@ -326,3 +329,13 @@ class _Unscaler:
         if found:
             self._scale = 0.0  # it has backed off: to be told again
         return found
+
+
+def _unscale_parts(parts: list[Tensor], scale: float) -> bool:
+    """Divide parts of gradients; every process learns whether one is not finite, or they would come to differ."""
+    import torch.distributed as dist
+
+    torch._foreach_mul_(parts, 1.0 / scale)
+    found = torch.stack([part.isfinite().logical_not().any() for part in parts]).any().float()
+    dist.all_reduce(found, dist.ReduceOp.MAX)
+    return bool(found)

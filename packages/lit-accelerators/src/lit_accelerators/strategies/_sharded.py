@@ -75,7 +75,7 @@ class ShardedModules:
         """Run the backward pass; every process gets its part of the averaged gradients.
 
         Raises:
-            ValueError: for ``inputs`` that are no parameters.
+            ValueError: for ``inputs`` that are no parameters of an optimizer.
         """
         chosen = kwargs.pop("inputs", None)
         others = [] if chosen is None else self._others(chosen)
@@ -95,14 +95,17 @@ class ShardedModules:
 
         The graph ends at the gathered parameters and not at those that optimizers hold, so the pass computes all.
         """
-        own = [p for module, sharded in self._modules.items() for p in _held(module, sharded)]
-        wanted, known = {id(tensor) for tensor in chosen}, {id(parameter) for parameter in own}
-        if not wanted <= known:
+        own: dict[int, nn.Parameter] = {}
+        for module, sharded in self._modules.items():
+            own |= {id(p): p for p in (module.parameters() if sharded is None else sharded.parameters.values())}
+        wanted = {id(tensor) for tensor in chosen}
+        if not wanted <= own.keys():
             raise ValueError(
-                "A strategy that shards can differentiate with respect to parameters of the module only (inputs=...): "
-                f"{len(wanted - known)} of {len(wanted)} are none. Use torch.autograd.grad for activations."
+                "A strategy that shards can differentiate with respect to the parameters that optimizers hold only "
+                f"(inputs=...), and {len(wanted - own.keys())} of {len(wanted)} are none: take them from an optimizer. "
+                "For activations there is torch.autograd.grad."
             )
-        return [parameter for parameter in own if id(parameter) not in wanted]
+        return [parameter for key, parameter in own.items() if key not in wanted]
 
     def free(self, module: nn.Module) -> None:
         """Have the sharded parameters in ``module``."""
@@ -168,10 +171,6 @@ class ShardedModules:
                         stride=parameter.stride(),
                     )
                 )
-
-
-def _held(module: nn.Module, sharded: Any) -> list[nn.Parameter]:
-    return list(module.parameters() if sharded is None else sharded.parameters.values())
 
 
 def check_state_type(word: str) -> bool:

@@ -175,7 +175,7 @@ class FSDPStrategy(Strategy):
     def backward(self, loss: Tensor, *args: Any, **kwargs: Any) -> None:
         """Run the backward pass; every process gets its part of the averaged gradients.
 
-        With ``inputs``, parameters of the module, the gradients of the others stay as they are.
+        With ``inputs``, parameters that optimizers hold, the gradients of the others stay as they are.
         """
         self._modules.backward(self.precision, loss, args, kwargs)
 
