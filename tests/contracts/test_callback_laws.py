@@ -32,6 +32,7 @@ from lit_core.callbacks import (
     SpikeDetection,
     StochasticWeightAveraging,
     ThroughputMonitor,
+    TimeTable,
     Timer,
     WeightAveraging,
 )
@@ -75,6 +76,7 @@ TABLE: dict[str, Callable[[], Callback]] = {
     "stochastic weight averaging": lambda: StochasticWeightAveraging(0.005, swa_epoch_start=1),
     "summary": ModelSummary,
     "throughput": lambda: ThroughputMonitor(every_n_steps=2),
+    "time table": lambda: TimeTable(least_s=0),
     "timer": lambda: Timer("1h"),
     "weight averaging": WeightAveraging,
     "profiler": lambda: ProfilerCallback(SimpleProfiler()),

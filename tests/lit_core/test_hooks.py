@@ -196,3 +196,17 @@ def test_only_hooks_that_can_answer_count_as_answering() -> None:
     table = HookTable(None, Module(), LightningModule, [Watches()], Callback, lambda name: name, {})
     may = {name for name in table.calls if table.may_answer(name)}
     assert may == {"on_train_batch_start", "on_train_batch_end", "on_train_epoch_end", "on_validation_batch_start"}
+
+
+def test_callbacks_hear_of_a_trainer_that_was_made() -> None:
+    heard: list[Any] = []
+
+    class Early(Callback):
+        def on_init_start(self, trainer: Any) -> None:
+            heard.append(("start", trainer.max_epochs))
+
+        def on_init_end(self, trainer: Any) -> None:
+            heard.append(("end", trainer))
+
+    trainer = Trainer(callbacks=[Early()], max_epochs=3, accelerator="cpu", logger=False)
+    assert heard == [("start", 3), ("end", trainer)]

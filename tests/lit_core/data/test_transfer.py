@@ -1,6 +1,7 @@
 """Batches on their way to the device: every container, and the hooks of module and datamodule."""
 
 from collections import OrderedDict, UserDict, defaultdict, namedtuple
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -9,8 +10,9 @@ import torch
 
 from lit_accelerators import make_strategy
 from lit_core import LightningDataModule, LightningModule
-from lit_core.data.transfer import make_transfer, move
-from tests.lit_core.tiny import Regression, loader, trainer
+from lit_core.data.loaders import prepare_loader
+from lit_core.data.transfer import Transfer, move
+from tests.lit_core.tiny import Regression, loader, same, trainer, weights
 
 META = torch.device("meta")  # a device that every machine has and that is not the CPU
 Pair = namedtuple("Pair", "a b")
@@ -74,7 +76,7 @@ def on_cpu() -> Any:
 
 
 def test_on_the_cpu_without_hooks_nothing_is_called() -> None:
-    assert make_transfer(on_cpu(), LightningModule(), LightningDataModule()) is None
+    assert not Transfer(on_cpu(), LightningModule(), LightningDataModule()).is_needed
 
 
 class Hooks:
@@ -107,8 +109,8 @@ class HookedData(Hooks, LightningDataModule):
 def test_hooks_change_the_batch_in_order_and_know_the_loader(owner: str) -> None:
     module = HookedModule() if owner == "module" else LightningModule()
     data = HookedData() if owner == "datamodule" else None
-    transfer = make_transfer(on_cpu(), module, data)
-    assert transfer is not None
+    transfer = Transfer(on_cpu(), module, data)
+    assert transfer.is_needed
     assert transfer(["x"], 2) == ["x", "before", "moved", "after"]
     hooked: Any = module if owner == "module" else data
     assert hooked.calls == [("before", 2), ("move", "cpu", 2), ("after", 2)]
@@ -116,8 +118,8 @@ def test_hooks_change_the_batch_in_order_and_know_the_loader(owner: str) -> None
 
 def test_the_hooks_of_the_datamodule_come_before_those_of_the_module() -> None:
     module, data = HookedModule(), HookedData()
-    transfer = make_transfer(on_cpu(), module, data)
-    assert transfer is not None
+    transfer = Transfer(on_cpu(), module, data)
+    assert transfer.is_needed
     transfer([], 0)
     assert module.calls == []
     assert len(data.calls) == 3
@@ -143,3 +145,66 @@ def test_what_the_hooks_return_is_what_every_step_gets() -> None:
     assert module.seen == [[100, 101], [102, 103]]
     assert got == [[100, 101]]
     assert runner.predict(module, loader(2, 2)) == [[100, 101]]
+
+
+def test_ahead_a_batch_is_brought_before_the_step_on_the_one_before_and_none_is_lost() -> None:
+    events: list[str] = []
+
+    def source() -> Iterator[tuple[int, str]]:
+        for index, batch in enumerate("abc"):
+            events.append(f"read {batch}")
+            yield index, batch
+
+    def bring(batch: str) -> str:
+        events.append(f"bring {batch}")
+        return batch.upper()
+
+    transfer = Transfer(on_cpu(), LightningModule(), None)
+    for index, batch in transfer.ahead(source(), bring):
+        events.append(f"step {index} {batch}")
+    assert events == [
+        *("read a", "bring a", "read b", "bring b", "step 0 A"),
+        *("read c", "bring c", "step 1 B"),
+        "step 2 C",
+    ]
+    assert list(transfer.ahead(iter([]), bring)) == []
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_batches_are_read_ahead_only_where_nothing_else_depends_on_when_they_are(workers: int) -> None:
+    def prepared(source: Any) -> bool:
+        return prepare_loader(source, None, "x", seed=0, world_size=1, rank=0, training=True, own=True).reads_ahead
+
+    assert prepared(loader(num_workers=workers)) == (workers > 0)
+    assert not prepared([[1], [2]])
+    assert not Transfer(on_cpu(), LightningModule(), None).can_overlap
+
+
+@pytest.mark.cuda
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.parametrize("hooked", [False, True])
+def test_copies_beside_the_steps_bring_what_copies_before_them_bring(hooked: bool) -> None:
+    class Big(Regression):
+        """Keeps the device busy, so that copies overtake steps if they can."""
+
+        def training_step(self, batch: Any, batch_idx: int) -> Any:
+            busy = torch.ones(2048, 2048, device=self.device)
+            for _ in range(5):
+                busy = busy @ busy / 2048
+            return super().training_step(batch, batch_idx) + 0 * busy.sum()
+
+    class Hooked(Big):
+        def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:
+            return batch
+
+    def train(kind: type[Regression], **options: Any) -> Any:
+        torch.manual_seed(0)
+        module = kind()
+        runner = trainer(accelerator="cuda", max_epochs=2)
+        runner.fit(module, loader(256, 4, shuffle=True, **options))
+        return module
+
+    expected = train(Big, num_workers=0)
+    found = train(Hooked if hooked else Big, num_workers=2, pin_memory=True)
+    assert found.seen == expected.seen
+    assert same(weights(found), weights(expected))

@@ -47,7 +47,10 @@ class Hook:
     owners: tuple[Owner, ...] = ("module",)
     log: LogRule | None = None
     today: str | None = None
-    """Of an older or rarer name for the same moment: the event at which it is called, just before its own methods."""
+    """Of an older or rarer name for the same moment: the event at which it is called, just before its own methods.
+
+    ``"Trainer"`` is the end of its construction; see :func:`announce`.
+    """
 
     after: bool = False
     """Whether it is called just after them instead."""
@@ -87,6 +90,8 @@ HOOKS: dict[str, Hook] = {
         Hook("setup", ("stage",), _ALL),
         Hook("configure_model"),
         Hook("configure_optimizers"),
+        Hook("on_init_start", (), ("callback",), today="Trainer"),
+        Hook("on_init_end", (), ("callback",), today="Trainer"),
         Hook("on_fit_start", (), _BOTH),
         Hook("on_pretrain_routine_start", (), _BOTH, today="on_fit_start", after=True),
         Hook("on_pretrain_routine_end", (), _BOTH, today="on_fit_start", after=True),
@@ -270,6 +275,12 @@ def check_hook_names(owner: object, base: type) -> None:
                     f"{cls.__qualname__}.{name} looks like a hook but is none, so it would never be called. "
                     f"Did you mean {near[0]!r}? If it is a method of your own, give it another name."
                 )
+
+
+def announce(trainer: Any, callbacks: Iterable[Any]) -> None:
+    """Tell callbacks that have the hooks for it (those of PyTorch Lightning 1.0) that a Trainer was made."""
+    for callback, name in itertools.product(callbacks, ("on_init_start", "on_init_end")):
+        getattr(callback, name, lambda trainer: None)(trainer)
 
 
 @dataclass(frozen=True)

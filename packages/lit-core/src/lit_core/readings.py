@@ -170,7 +170,8 @@ class TrainerReadings:
     @property
     def times(self) -> dict[str, float]:
         """Seconds of the last ``fit`` by what they were spent on: :data:`lit_core.times.PHASES`."""
-        return self._running.times.seconds
+        run = self._running
+        return run.times.seconds
 
     @property
     def progress_bar_dict(self) -> dict[str, Any]:

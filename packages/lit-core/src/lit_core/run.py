@@ -11,6 +11,7 @@ from lit_accelerators import Strategy, isolate_rng, set_rng_state
 from lit_core.config import TrainerConfig
 from lit_core.data.combined import TrainingLoader
 from lit_core.data.loaders import PreparedLoader
+from lit_core.data.transfer import Transfer
 from lit_core.datamodule import LightningDataModule
 from lit_core.hooks import HookTable
 from lit_core.logging.collector import Collector
@@ -114,7 +115,7 @@ class Run:
     report: Report
     stop: StopSignal
     times: Times = field(default_factory=Times)
-    transfer: Callable[[Any, int], Any] | None = None
+    transfer: Transfer | None = None
     train_loader: TrainingLoader | None = None
     val_loaders: list[PreparedLoader] = field(default_factory=list)
     """Of validation inside training."""
@@ -173,9 +174,25 @@ class Run:
         if self._reload is not None and begins and self.progress.epoch % self._reload_every == 0:
             self._reload()
 
-    def take_transfer(self, transfer: Callable[[Any, int], Any] | None) -> None:
-        """Move batches so; None where they are where they should be."""
-        self.transfer = transfer
+    def take_transfer(self, transfer: Transfer) -> None:
+        """Bring batches to the device so."""
+        self.transfer = transfer if transfer.is_needed else None
+
+    def moved(
+        self, loader: TrainingLoader, batches: Iterator[tuple[int, Any]], dataloader_idx: int = 0
+    ) -> Iterator[tuple[int, Any]]:
+        """``batches`` of ``loader``, on the device."""
+        transfer, times = self.transfer, self.times
+        if transfer is None:
+            return batches
+
+        def move(batch: Any) -> Any:
+            with times.inside("transfer"):
+                return transfer(batch, dataloader_idx)
+
+        if transfer.can_overlap and loader.reads_ahead:
+            return transfer.ahead(batches, move)
+        return ((batch_idx, move(batch)) for batch_idx, batch in batches)
 
     def take_optimizers(self, optimizers: Optimizers, wrapped: list[LightningOptimizer]) -> None:
         """Train with these."""
@@ -230,8 +247,8 @@ class Run:
 
     def skips(self, answers: Sequence[Any]) -> bool:
         """Whether a hook that ran before a batch answered -1, in any process: then all skip the rest of the epoch."""
-        skip = -1 in answers
-        return any(self.strategy.collectives.all_gather_object(skip)) if self._agree_to_skip else skip
+        skip, collectives = -1 in answers, self.strategy.collectives
+        return any(collectives.all_gather_object(skip)) if self._agree_to_skip else skip
 
     def read_time(self) -> None:
         """See what is due by the time that has passed; with several processes, process 0 looks and tells."""

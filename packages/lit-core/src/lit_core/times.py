@@ -6,7 +6,7 @@ from time import perf_counter
 
 PHASES: dict[str, str] = {
     "data": "waiting for the next batch",
-    "transfer": "moving batches to the device",
+    "transfer": "moving batches to the device, for validation too",
     "forward": "training_step",
     "backward": "backward, and exchanging gradients",
     "optimizer": "clipping, optimizer and scheduler steps",

@@ -17,9 +17,9 @@ from lit_core.callbacks.gradient_accumulation import take_scheduling
 from lit_core.config import Limit, TrainerConfig
 from lit_core.config import barebones as bare_settings
 from lit_core.data.batch_size import find_batch_size
-from lit_core.data.transfer import make_transfer
+from lit_core.data.transfer import Transfer
 from lit_core.datamodule import LightningDataModule
-from lit_core.hooks import HookTable
+from lit_core.hooks import HookTable, announce
 from lit_core.legacy import merge_legacy
 from lit_core.lifecycle import Sources
 from lit_core.logging.collector import Collector
@@ -179,6 +179,7 @@ class Trainer(TrainerReadings):
         self._log_dir: str | None = None
         self._goes_on = False
         self._given = Sources()
+        announce(self, self._callbacks)
 
     # What it does -----------------------------------------------------------------------------------------------------
 
@@ -352,7 +353,8 @@ class Trainer(TrainerReadings):
 
     def write_in_process_zero(self, function: Callable[[], Any]) -> Any:
         """Call ``function`` in process 0 and return its result in every process; a failure is raised everywhere."""
-        with self._run.times.inside("checkpoint") if self._run is not None else nullcontext():
+        run = self._run
+        with nullcontext() if run is None else run.times.inside("checkpoint"):
             return in_process_zero(self._strategy, function)
 
     # How it does it ---------------------------------------------------------------------------------------------------
@@ -411,9 +413,9 @@ class Trainer(TrainerReadings):
         with preemption.passing_on(stage):
             outcome: Outcome = launcher.launch(self._run_in_process, stage, module, sources, path, keep)
         take_over(outcome, module, self._strategy.precision, self._progress, self._callbacks, self._stop)
-        self._run = self._prepare("fit", module)
-        self._report.load_state_dict(outcome.report)
-        self._run.times.take_over(outcome.times)
+        run = self._run = self._prepare("fit", module)
+        run.report.load_state_dict(outcome.report)
+        run.times.take_over(outcome.times)
         preemption.leave(self._stop, first=self.is_global_zero)
         return outcome.result
 
@@ -457,9 +459,7 @@ class Trainer(TrainerReadings):
         """Resolve everything once."""
         strategy = self._strategy
         callbacks = self._callbacks = join_callbacks(self._callbacks, module.configure_callbacks())
-        collector = Collector(
-            module, strategy.data_collectives, find_batch_size, speaks=strategy.speaks_for_samples
-        )
+        collector = Collector(module, strategy.data_collectives, find_batch_size, speaks=strategy.speaks_for_samples)
         self._log_dir = self.broadcast(self._log_dir or self._find_log_dir()) if strategy.world_size > 1 else None
         outputs: list[Any] = []
         past = {"dataloader_idx": lambda: 0, "outputs": lambda: outputs}
@@ -499,7 +499,7 @@ class Trainer(TrainerReadings):
         if saved is not None:
             checkpoints.load_weights(module, saved, strict=module.strict_loading, strategy=strategy)
         lifecycle.load_data(run, self._given, self._seed or 0)
-        run.take_transfer(make_transfer(strategy, module, run.datamodule))
+        run.take_transfer(Transfer(strategy, module, run.datamodule))
         result: Any = None
         if run.stage == "fit":
             self._fit(run, saved)

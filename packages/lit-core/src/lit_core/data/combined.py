@@ -124,6 +124,8 @@ class PreparedCombined:
         """Index of the first batch that :meth:`open` gives."""
         self.batch_size: int | None = None
         self.global_batch_size = 0
+        self.reads_ahead = False
+        """Not one batch before its turn: every loader's place is counted as it is read."""
         self.full_batches = 0 if source.mode == "sequential" else 1 << 62
         """Batches before this need no :meth:`tail`: there is nothing to be known of their samples."""
         self._parts, self._limit = parts, limit

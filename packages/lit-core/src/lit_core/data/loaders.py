@@ -40,6 +40,8 @@ class PreparedLoader:
         self.name = name
         self._limit = limit
         self._continues = False
+        self.reads_ahead = self.order is not None and getattr(source, "num_workers", 0) > 0
+        """Whether a batch may be read before its turn: nothing else depends on when it is."""
         self.first = 0
         """Index of the first batch that :meth:`open` gives."""
         self.full_batches = 0

@@ -1,6 +1,6 @@
 """Batches on their way to the device."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import fields, is_dataclass, replace
 from typing import Any
 
@@ -43,27 +43,65 @@ def _rebuild(original: Any, moved: dict[Any, Any]) -> Any:
         return moved
 
 
-def make_transfer(
-    strategy: Strategy, module: LightningModule, datamodule: LightningDataModule | None
-) -> Callable[[Any, int], Any] | None:
-    """The function ``(batch, dataloader_idx) -> batch`` that the loops call; None where nothing is to be done."""
-    device = strategy.device
-    before = _owner("on_before_batch_transfer", module, datamodule)
-    own_move = _owner("transfer_batch_to_device", module, datamodule)
-    after = _owner("on_after_batch_transfer", module, datamodule)
-    convert = strategy.precision.convert_batch if strategy.precision.converts_batch else None
-    if device.type == "cpu" and convert is None and before is own_move is after is None:
-        return None
+class Transfer:
+    """Brings batches to the device, with the hooks that the user wrote.
 
-    def transfer(batch: Any, dataloader_idx: int) -> Any:
-        if before is not None:
-            batch = before(batch, dataloader_idx)
-        batch = move(batch, device) if own_move is None else own_move(batch, device, dataloader_idx)
-        if convert is not None:
-            batch = convert(batch)
-        return batch if after is None else after(batch, dataloader_idx)
+    Args:
+        strategy: whose device and precision they are for.
+        module: may have the hooks.
+        datamodule: may have them too; then they go before the module's.
+    """
 
-    return transfer
+    def __init__(self, strategy: Strategy, module: LightningModule, datamodule: LightningDataModule | None) -> None:
+        self._device = strategy.device
+        self._before = _owner("on_before_batch_transfer", module, datamodule)
+        self._move = _owner("transfer_batch_to_device", module, datamodule)
+        self._after = _owner("on_after_batch_transfer", module, datamodule)
+        self._convert = strategy.precision.convert_batch if strategy.precision.converts_batch else None
+
+    @property
+    def is_needed(self) -> bool:
+        """Whether there is anything to be done."""
+        changes = (self._convert, self._before, self._move, self._after)
+        return self._device.type != "cpu" or any(change is not None for change in changes)
+
+    @property
+    def can_overlap(self) -> bool:
+        """Whether batches may be copied while the device computes; hooks might draw random numbers out of turn."""
+        return self._device.type == "cuda" and self._before is self._move is self._after is None
+
+    def __call__(self, batch: Any, dataloader_idx: int) -> Any:
+        """The batch on the device."""
+        if self._before is not None:
+            batch = self._before(batch, dataloader_idx)
+        batch = move(batch, self._device) if self._move is None else self._move(batch, self._device, dataloader_idx)
+        if self._convert is not None:
+            batch = self._convert(batch)
+        return batch if self._after is None else self._after(batch, dataloader_idx)
+
+    def ahead(self, batches: Iterable[tuple[int, Any]], transfer: Callable[[Any], Any]) -> Iterator[tuple[int, Any]]:
+        """Batches brought by ``transfer``, each while the step before works, on a stream of its own.
+
+        A copy begins when the steps launched so far are done. So it cannot take memory that one of them still reads,
+        and it runs beside the step that is launched next.
+        """
+        side = torch.cuda.Stream(self._device) if self._device.type == "cuda" else None
+
+        def fetch() -> tuple[int, Any] | None:
+            found = next(source, None)
+            if found is None or side is None:
+                return found if found is None else (found[0], transfer(found[1]))
+            side.wait_stream(torch.cuda.current_stream(self._device))
+            with torch.cuda.stream(side):
+                return found[0], transfer(found[1])
+
+        source = iter(batches)
+        ready = fetch()
+        while ready is not None:
+            if side is not None:
+                torch.cuda.current_stream(self._device).wait_stream(side)
+            now, ready = ready, fetch()
+            yield now
 
 
 def _owner(name: str, module: LightningModule, datamodule: LightningDataModule | None) -> Callable[..., Any] | None:

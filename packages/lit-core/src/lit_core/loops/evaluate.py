@@ -81,9 +81,7 @@ def _batches(
     outputs: list[list[Any]] = [[] for _ in loaders]
     for index, loader in enumerate(loaders):
         extra, batch_idx = (index,) if several else (), -1
-        for batch_idx, batch in islice(loader.open(), most):
-            if run.transfer is not None:
-                batch = run.transfer(batch, index)
+        for batch_idx, batch in run.moved(loader, islice(loader.open(), most), index):
             collector.begin_batch(batch, loader.size(batch_idx), index if several else None)
             if has_start:
                 hooks.start(on_start, batch, batch_idx, index)

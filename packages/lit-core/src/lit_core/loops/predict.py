@@ -31,9 +31,7 @@ def run(run: Run, loaders: list[PreparedLoader], *, keep: bool = True) -> list[A
         with run.strategy.evaluation(module):
             for index, loader in enumerate(loaders):
                 extra, batch_idx = (index,) if several else (), -1
-                for batch_idx, batch in loader.open():
-                    if run.transfer is not None:
-                        batch = run.transfer(batch, index)
+                for batch_idx, batch in run.moved(loader, loader.open(), index):
                     hooks.start("on_predict_batch_start", batch, batch_idx, index)
                     output = step(batch, batch_idx, *extra)
                     hooks.end("on_predict_batch_end", output, batch, batch_idx, index)

@@ -84,7 +84,7 @@ def _epoch(run: Run, optimize: Optimization) -> None:
         raise RuntimeError("There is no training loader.")
     if not progress.batch:  # resumed between epochs: what opening an epoch draws comes after the saved state
         run.restore_rng()
-    batches = loader.open(progress.epoch, cursor=progress.cursor, batch=progress.batch)
+    batches = run.moved(loader, loader.open(progress.epoch, cursor=progress.cursor, batch=progress.batch))
     lap("data")
     optimize.begin_epoch()
     hooks.start("on_train_epoch_start")
@@ -115,9 +115,6 @@ def _epoch(run: Run, optimize: Optimization) -> None:
 def _batch(run: Run, loader: TrainingLoader, optimize: Optimization, batch: Any, batch_idx: int) -> bool:
     """One batch; True if ``on_train_batch_start`` asked to skip the rest of the epoch."""
     progress, hooks, lap = run.progress, run.hooks, run.times.lap
-    if run.transfer is not None:
-        batch = run.transfer(batch, 0)
-        lap("transfer")
     if batch_idx < loader.full_batches:
         size, weight, together = loader.batch_size, 1.0, loader.global_batch_size
     else:
