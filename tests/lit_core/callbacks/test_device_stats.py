@@ -28,6 +28,12 @@ def test_on_the_cpu_its_own_numbers_are_written_at_the_interval() -> None:
     assert rows.of(PREFIX + "cpu_memory_bytes")[0][1] > 1e7
 
 
+def test_by_default_rows_come_as_often_as_those_of_the_trainer() -> None:
+    rows = fit(DeviceStatsMonitor(), log_every_n_steps=3)
+
+    assert [step for step, _ in rows.of(PREFIX + "cpu_percent")] == [step for step, _ in rows.of("loss_step")] == [3, 6]
+
+
 def test_they_can_be_left_out() -> None:
     rows = fit(DeviceStatsMonitor(cpu_stats=False, every_n_steps=1)).rows
 

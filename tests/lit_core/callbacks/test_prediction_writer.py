@@ -1,5 +1,6 @@
 """Prediction writers: every sample once, in the order of the dataset, on one process and on two."""
 
+import pickle
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +52,28 @@ def test_batches_come_with_the_positions_of_their_samples() -> None:
     assert result == []
     assert writer.batches == [(0, 0, [0, 1], [0, 1]), (0, 1, [2, 3], [2, 3]), (0, 2, [4], [4])]
     assert writer.epochs == []
+
+
+@pytest.mark.parametrize("options", [{"shuffle": True}, {"drop_last": True}, {"shuffle": True, "num_workers": 1}])
+def test_indices_are_those_of_the_dataset_also_where_the_loader_shuffles(options: dict[str, Any]) -> None:
+    writer = Recorder("batch")
+
+    run = trainer(callbacks=writer, limit_predict_batches=3)
+    run.predict(Numbers(), [loader(11, 2, **options), loader(5, 2)])
+
+    assert [indices for _, _, indices, _ in writer.batches] == [numbers for *_, numbers in writer.batches]
+    assert run.batch_indices(1) is not None
+    assert pickle.loads(pickle.dumps(writer)).write_interval == "batch"
+
+
+def test_the_order_of_a_sampler_of_the_user_gives_positions() -> None:
+    writer = Recorder("batch")
+
+    run = trainer(callbacks=writer)
+    run.predict(Numbers(), loader(4, 2, sampler=[3, 1, 0, 2]))
+
+    assert writer.batches == [(0, 0, [0, 1], [3, 1]), (0, 1, [2, 3], [0, 2])]
+    assert run.batch_indices() is None
 
 
 def test_at_the_end_all_come_at_once() -> None:

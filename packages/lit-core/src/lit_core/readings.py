@@ -1,6 +1,6 @@
 """What users and callbacks read from a Trainer."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from torch import Tensor
@@ -108,6 +108,14 @@ class TrainerReadings:
     def num_evaluation_batches(self) -> float:
         """Batches of the loaders that are validated, tested or predicted, on this process."""
         return sum(loader.num_batches for loader in self._running.evaluated)
+
+    def batch_indices(self, dataloader_idx: int = 0) -> Iterator[list[int]] | None:
+        """Indices in the dataset of each batch of a loader that is evaluated, on this process, in their order.
+
+        None where the order is the loader's own: a sampler of the user, an iterable.
+        """
+        order = self._running.evaluated[dataloader_idx].order
+        return None if order is None else iter(order)
 
     @property
     def estimated_stepping_batches(self) -> float:

@@ -27,9 +27,14 @@ def write_row(trainer: "Trainer", metrics: Mapping[str, float], *, stage: str = 
         logger.write(row)
 
 
-def is_due(trainer: "Trainer", every: int, *, ahead: int = 0) -> bool:
-    """Whether ``global_step`` (``ahead`` of it) has come to a multiple of ``every``."""
-    return (trainer.global_step + ahead) % every == 0
+def is_due(trainer: "Trainer", every: int | None, *, ahead: int = 0) -> bool:
+    """Whether ``global_step`` (``ahead`` of it) has come to a multiple of ``every``, or of the Trainer's interval."""
+    return (trainer.global_step + ahead) % (every or trainer.log_every_n_steps) == 0
+
+
+def check_interval(name: str, every: int | None) -> int | None:
+    """As :func:`check_every`; None is the Trainer's interval."""
+    return None if every is None else check_every(name, every)
 
 
 def check_every(name: str, every: int) -> int:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from lit_core.callbacks._rows import check_every, is_due, write_row
+from lit_core.callbacks._rows import check_interval, is_due, write_row
 from lit_core.callbacks.base import Callback
 from lit_core.module import LightningModule
 
@@ -36,7 +36,7 @@ class DeviceStatsMonitor(Callback):
 
     Args:
         cpu_stats: log those of the CPU; by default only where training runs on the CPU.
-        every_n_steps: updates between rows.
+        every_n_steps: updates between rows; the Trainer's ``log_every_n_steps`` by default.
 
     Example:
         >>> from lit_core.callbacks import DeviceStatsMonitor
@@ -47,9 +47,9 @@ class DeviceStatsMonitor(Callback):
         ValueError: for an interval below 1.
     """
 
-    def __init__(self, cpu_stats: bool | None = None, every_n_steps: int = 50) -> None:
+    def __init__(self, cpu_stats: bool | None = None, every_n_steps: int | None = None) -> None:
         self.cpu_stats = cpu_stats
-        self.every_n_steps = check_every("every_n_steps", every_n_steps)
+        self.every_n_steps = check_interval("every_n_steps", every_n_steps)
         self._written = -1
         self._clocks = (0.0, 0.0)
 

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from lit_core.callbacks._rows import check_every, is_due
+from lit_core.callbacks._rows import check_interval, is_due
 from lit_core.callbacks.base import Callback
 from lit_core.module import LightningModule
 
@@ -26,7 +26,8 @@ class GradientNormMonitor(Callback):
     Args:
         norm_type: order of the norm, such as 2 or ``"inf"``.
         per_parameter: also log the norm of each parameter's gradient.
-        every_n_steps: updates between measurements. Rows are written at the Trainer's ``log_every_n_steps``.
+        every_n_steps: updates between measurements; by default the Trainer's ``log_every_n_steps``, at which rows are
+            written anyway.
 
     Example:
         >>> from lit_core.callbacks import GradientNormMonitor
@@ -37,12 +38,14 @@ class GradientNormMonitor(Callback):
         ValueError: for an order that is not positive, or an interval below 1.
     """
 
-    def __init__(self, norm_type: float | str = 2.0, per_parameter: bool = True, every_n_steps: int = 50) -> None:
+    def __init__(
+        self, norm_type: float | str = 2.0, per_parameter: bool = True, every_n_steps: int | None = None
+    ) -> None:
         self.norm_type = float(norm_type)
         if not self.norm_type > 0:
             raise ValueError(f"norm_type must be positive or 'inf', got {norm_type!r}.")
         self.per_parameter = per_parameter
-        self.every_n_steps = check_every("every_n_steps", every_n_steps)
+        self.every_n_steps = check_interval("every_n_steps", every_n_steps)
 
     @property
     def state_key(self) -> str:

@@ -28,9 +28,9 @@ class BasePredictionWriter(Callback):
     Override :meth:`write_on_batch_end`, :meth:`write_on_epoch_end` or both. Pass ``return_predictions=False`` to
     ``Trainer.predict`` where they would not fit in memory; with ``"epoch"`` this callback keeps them all.
 
-    ``batch_indices`` are the positions of a batch's samples in the order of the loader, which for an unshuffled loader
-    are their indices in the dataset: with several processes every sample has one position. They are None where the size
-    of a batch cannot be told from it.
+    ``batch_indices`` are the indices of a batch's samples in the dataset, whatever the number of processes, also where
+    the loader shuffles. Where the order is the loader's own (a sampler of yours, an iterable) they are positions in it,
+    and None if the size of a batch cannot be told from it.
 
     Args:
         write_interval: ``"batch"``, ``"epoch"`` or ``"batch_and_epoch"``.
@@ -53,6 +53,7 @@ class BasePredictionWriter(Callback):
         self.write_interval = write_interval
         self._kept: dict[int, list[tuple[Any, list[int] | None]]] = {}
         self._full: dict[int, int] = {}
+        self._orders: dict[int, Iterator[list[int]] | None] = {}
 
     @abstractmethod
     def write_on_batch_end(
@@ -77,7 +78,7 @@ class BasePredictionWriter(Callback):
 
     def on_predict_start(self, trainer: "Trainer", module: LightningModule) -> None:
         """Nothing is kept of an earlier run."""
-        self._kept, self._full = {}, {}
+        self._kept, self._full, self._orders = {}, {}, {}
 
     def on_predict_batch_end(
         self,
@@ -108,7 +109,12 @@ class BasePredictionWriter(Callback):
         self._kept = {}
 
     def _indices(self, trainer: "Trainer", batch: Any, batch_idx: int, dataloader_idx: int) -> list[int] | None:
-        """The loader's order is dealt in global batches: of each, a rank gets every ``world_size``-th sample."""
+        """Those that the order says; else positions: of global batches a rank gets every ``world_size``-th sample."""
+        if batch_idx == 0:
+            self._orders[dataloader_idx] = trainer.batch_indices(dataloader_idx)
+        order = self._orders.get(dataloader_idx)
+        if order is not None:
+            return next(order)
         try:
             size = find_batch_size(batch)
         except ValueError:
@@ -118,6 +124,10 @@ class BasePredictionWriter(Callback):
         parts, part = trainer.strategy.data_world_size, trainer.strategy.data_rank
         first = batch_idx * self._full.get(dataloader_idx, size) * parts + part
         return list(range(first, first + size * parts, parts))
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Without the orders that are being followed."""
+        return {**self.__dict__, "_orders": {}}
 
 
 class PredictionFileWriter(BasePredictionWriter):
@@ -188,7 +198,8 @@ def read_predictions(output_dir: str | PathLike[str], dataloader_idx: int = 0) -
         dataloader_idx: which loader's.
 
     Yields:
-        The positions of some samples, consecutive, and their predictions; as many as all processes had in a batch.
+        The indices of some samples and their predictions, as many as all processes had in a batch; one after the other
+        where the loader did not shuffle.
 
     Raises:
         FileNotFoundError: if there are none.

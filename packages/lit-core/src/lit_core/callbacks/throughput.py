@@ -5,7 +5,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from lit_core.callbacks._rows import check_every, is_due, write_row
+from lit_core.callbacks._rows import check_interval, is_due, write_row
 from lit_core.callbacks.base import Callback
 from lit_core.module import LightningModule
 
@@ -28,7 +28,7 @@ class ThroughputMonitor(Callback):
         window_size: batches to look back on.
         separator: between the parts of a key.
         available_flops: floating-point operations that one device can do in a second.
-        every_n_steps: updates between rows.
+        every_n_steps: updates between rows; the Trainer's ``log_every_n_steps`` by default.
 
     Example:
         >>> from lit_core.callbacks import ThroughputMonitor
@@ -46,7 +46,7 @@ class ThroughputMonitor(Callback):
         window_size: int = 100,
         separator: str = "/",
         available_flops: float | None = None,
-        every_n_steps: int = 50,
+        every_n_steps: int | None = None,
     ) -> None:
         if window_size < 2:
             raise ValueError(f"window_size must be at least 2 batches, got {window_size}.")
@@ -55,7 +55,7 @@ class ThroughputMonitor(Callback):
         self.window_size = window_size
         self.separator = separator
         self.available_flops = available_flops
-        self.every_n_steps = check_every("every_n_steps", every_n_steps)
+        self.every_n_steps = check_interval("every_n_steps", every_n_steps)
         self.rates: dict[str, float] = {}
         """What was written last."""
 
