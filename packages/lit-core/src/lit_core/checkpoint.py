@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterable, Sequence
 from os import PathLike
 from typing import Any, TypeVar
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 
 from lit_accelerators import Strategy, rng_state
 from lit_checkpoint import CheckpointIO, load, load_lightning
@@ -212,17 +213,20 @@ def restore(run: Run, checkpoint: dict[str, Any], callbacks: Iterable[Callback])
     if (len(ranks), together) == (strategy.world_size, strategy.model_parallel_size):
         run.defer_rng(ranks[strategy.global_rank]["rng"])
         _restore_rank(run, [ranks[strategy.global_rank]], inside=inside)
+        if ranks[strategy.global_rank]["gradients"]:
+            strategy.load_gradient_state(run.module, ranks[strategy.global_rank]["gradients"])
         return
     warnings.warn(
         f"The checkpoint was saved by {len(ranks)} processes, this run has {strategy.world_size}: the order of samples "
         "goes on exactly, random numbers drawn by the model (dropout) do not."
         if len(ranks) != strategy.world_size
-        else f"The checkpoint was saved by groups of {together} processes with the same samples, this run has groups of "
-        f"{strategy.model_parallel_size}: random numbers drawn by the model (dropout) do not go on exactly.",
+        else f"The checkpoint was saved by groups of {together} processes with the same samples, this run has groups "
+        f"of {strategy.model_parallel_size}: random numbers drawn by the model (dropout) do not go on exactly.",
         stacklevel=2,
     )
     # Processes that saw the same samples gathered the same: the first of them speaks.
     _restore_rank(run, ranks[::together] if strategy.is_global_zero else [], inside=inside)
+    _share_gradients(run, [rank["gradients"] for rank in ranks])
 
 
 def _restore_rank(run: Run, ranks: list[dict[str, Any]], *, inside: bool) -> None:
@@ -232,9 +236,24 @@ def _restore_rank(run: Run, ranks: list[dict[str, Any]], *, inside: bool) -> Non
         run.collector.load_state_dict(*(rank["log"] for rank in ranks))
         if run.epoch_outputs is not None:
             run.epoch_outputs.extend(output for rank in ranks for output in rank["outputs"])
-    gradients = ranks[0]["gradients"] if len(ranks) == 1 else {}
-    if gradients:
-        run.strategy.load_gradient_state(run.module, gradients)
+
+
+def _share_gradients(run: Run, saved: list[dict[str, Tensor]]) -> None:
+    """Give every process the mean of the gradients of an open accumulation group: what they were to become."""
+    shapes = {name: parameter.shape for name, parameter in run.module.named_parameters()}
+    parts = any(hasattr(parameter, "full_tensor") for parameter in run.module.parameters())
+    if parts or any(grad.shape != shapes[name] for gradients in saved for name, grad in gradients.items()):
+        if any(saved):
+            warnings.warn(
+                "The checkpoint was taken inside an accumulation group, and holds the gradients of that group in parts "
+                "that another number of processes cannot take over: the update of this group lacks the batches before. "
+                "Save when global_step changes (every_n_train_steps), or at the end of epochs, to avoid it.",
+                stacklevel=3,
+            )
+        return
+    names = {name for gradients in saved for name in gradients}
+    found = {name: [gradients[name] for gradients in saved if name in gradients] for name in names}
+    run.strategy.load_gradient_state(run.module, {n: torch.stack(g).sum(0) / len(saved) for n, g in found.items()})
 
 
 def _restore_optimizers(run: Run, checkpoint: dict[str, Any]) -> None:
