@@ -1,5 +1,6 @@
 """Between the processes of a run: what one does for all, and what they bring back to the process that started them."""
 
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -72,6 +73,23 @@ def _on_host(tensor: Tensor) -> Tensor:
     return (tensor if whole is None else whole()).cpu()
 
 
+def _take_weights(module: LightningModule, state: dict[str, Any]) -> None:
+    """Load the weights, unless the parts they belong to are in the other processes only."""
+    own = module.state_dict()
+    missing = [name for name in state if name not in own]
+    if missing:
+        warnings.warn(
+            f"{type(module).__name__} has {', '.join(missing[:5])}{', ...' if len(missing) > 5 else ''} in the processes "
+            "of the run only, where configure_model made them: the module of this process does not get the weights. "
+            "They are in the checkpoints. Make these parts in __init__ (under torch.device('meta') if they are large), "
+            "or choose a strategy without '_spawn' or '_fork'.",
+            stacklevel=2,
+        )
+        return
+    on_meta = any(isinstance(value, Tensor) and value.is_meta for value in own.values())
+    module.load_state_dict(state, assign=on_meta)
+
+
 def take_over(
     outcome: Outcome,
     module: LightningModule,
@@ -81,7 +99,7 @@ def take_over(
     stop: StopSignal,
 ) -> None:
     """Put what :func:`bring_back` brought where the starting process keeps it."""
-    precision.convert_module(module).load_state_dict(outcome.module_state)
+    _take_weights(precision.convert_module(module), outcome.module_state)
     progress.load_state_dict(outcome.progress)
     for callback in callbacks:
         if callback.state_key in outcome.callbacks:
