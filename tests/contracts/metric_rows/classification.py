@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 import lit_metrics as lm
-from tests.contracts.metric_rows.row import ORDERED, Row, binary, labels, logits, scores
+from tests.contracts.metric_rows.row import ORDERED, Row, bad_labels_or_scores, binary, labels, logits, scores
 
 
 def hit_rate(p: torch.Tensor, t: torch.Tensor) -> float:
@@ -335,3 +335,6 @@ ROWS: dict[str, Row] = {
     "BinaryGroupStatRates": Row(lambda: lm.BinaryGroupStatRates(2), grouped, rates),
     "BinaryFairness": Row(lambda: lm.BinaryFairness(2, "demographic_parity"), grouped, parity),
 }
+
+for one_row in ROWS.values():
+    one_row.bad = bad_labels_or_scores

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 import lit_metrics as lm
-from tests.contracts.metric_rows.row import Row
+from tests.contracts.metric_rows.row import Row, bad_labels
 
 
 def pair_of_labels(g: torch.Generator, n: int) -> tuple[Any, ...]:
@@ -126,3 +126,5 @@ ROWS: dict[str, Row] = {
     "RandScore": Row(lm.RandScore, pair_of_labels, rand),
     "VMeasureScore": Row(lambda: lm.VMeasureScore(beta=2.0), pair_of_labels, v_measure),
 }
+
+ROWS["ClusterAccuracy"].bad = bad_labels

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 import lit_metrics as lm
-from tests.contracts.metric_rows.row import Row, binary, labels, logits, scores
+from tests.contracts.metric_rows.row import Row, bad_labels_or_scores, binary, labels, logits, scores
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -265,3 +265,6 @@ ROWS: dict[str, Row] = {
         lambda: lm.MultilabelSpecificityAtSensitivity(4, 0.6), labels, both(specificity_at)
     ),
 }
+
+for one_row in ROWS.values():
+    one_row.bad = bad_labels_or_scores

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 import lit_metrics as lm
-from tests.contracts.metric_rows.row import Row
+from tests.contracts.metric_rows.row import Row, bad_labels
 
 
 def categories(g: torch.Generator, n: int) -> tuple[Any, ...]:
@@ -89,3 +89,8 @@ ROWS: dict[str, Row] = {
     "TheilsU(nan)": Row(lambda: lm.TheilsU(4, nan_strategy="drop"), with_gaps, uncertainty),
     "TschuprowsT": Row(lambda: lm.TschuprowsT(4, bias_correction=False), categories, tschuprow),
 }
+
+for name, one_row in ROWS.items():
+    if "(" not in name and name != "FleissKappa":
+        one_row.bad = bad_labels
+ROWS["FleissKappa"].bad = lambda ratings: [(-ratings,), (ratings + torch.arange(len(ratings))[:, None],)]

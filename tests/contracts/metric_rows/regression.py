@@ -243,3 +243,6 @@ ROWS: dict[str, Row] = {
         lm.WeightedMeanAbsolutePercentageError, weighted(values), wmape
     ),
 }
+
+for name in ("JensenShannonDivergence", "KLDivergence", "TweedieDevianceScore"):
+    ROWS[name].bad = lambda p, q: [(-p, q), (p, -q)]

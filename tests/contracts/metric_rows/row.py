@@ -60,6 +60,19 @@ class Row:
     data: Callable[[torch.Generator, int], tuple[Any, ...]]
     reference: Callable[..., Any] | None = None
     options: dict[str, Any] = field(default_factory=dict)
+    bad: Callable[..., list[tuple[Any, ...]]] | None = None
+    """Makes batches of wrong values out of a right one."""
+
+
+def bad_labels_or_scores(preds: torch.Tensor, target: torch.Tensor, *more: Any) -> list[tuple[Any, ...]]:
+    if not preds.is_floating_point():
+        return [(preds + 1000, target, *more), (preds, target - 1000, *more)]
+    unordered = torch.full_like(preds, torch.nan)
+    return [(preds, target + 1000, *more), (preds, target - 1000, *more), (unordered, target, *more)]
+
+
+def bad_labels(preds: torch.Tensor, target: torch.Tensor, *more: Any) -> list[tuple[Any, ...]]:
+    return [(preds + 1000, target, *more), (preds, target - 1000, *more)]
 
 
 ORDERED = {"order_matters": True}

@@ -114,3 +114,7 @@ ROWS: dict[str, Row] = {
         {"dtypes": (torch.float64,)},
     ),
 }
+
+for name in ("DiceScore(global)", "GeneralizedDiceScore", "HausdorffDistance", "MeanIoU"):
+    ROWS[name].bad = lambda p, t: [(p + 1000, t), (p, t - 1000)]
+ROWS["DiceScore"].bad = lambda p, t: [(p.long() * 2, t), (p, t.long() - 1)]

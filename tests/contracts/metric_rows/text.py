@@ -137,3 +137,5 @@ ROWS: dict[str, Row] = {
     "WordInfoLost": Row(lm.WordInfoLost, pairs),
     "WordInfoPreserved": Row(lm.WordInfoPreserved, pairs),
 }
+
+ROWS["Perplexity"].bad = lambda p, t: [(p, t + p.shape[-1]), (p, t - 1000)]

@@ -46,7 +46,9 @@ def test_gradient_is_that_of_the_formula() -> None:
 def test_ignored_and_weightless_samples_do_not_count_even_if_nan() -> None:
     assert F.binary_hinge_loss([0.5, math.nan], [1, -1], ignore_index=-1) == 0.5
     assert F.binary_hinge_loss([0.5, math.nan], [1, 0], sample_weight=[1.0, 0.0]) == 0.5
-    assert math.isnan(F.binary_hinge_loss([0.5, math.nan], [1, 0]))
+    assert math.isnan(F.binary_hinge_loss([0.5, math.nan], [1, 0], validate_args=False))
+    with pytest.raises(ValueError, match="preds must hold no NaN"):
+        F.binary_hinge_loss([0.5, math.nan], [1, 0])
 
 
 @pytest.mark.parametrize(

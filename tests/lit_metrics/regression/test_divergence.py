@@ -46,7 +46,7 @@ def test_negative_values_and_wrong_shapes_are_refused_and_leave_the_state() -> N
     metric = lm.KLDivergence()
     metric.update([[0.3, 0.7]], [[0.5, 0.5]])
     before = metric.compute()
-    with pytest.raises(ValueError, match="p must hold"):
+    with pytest.raises(ValueError, match="p and q must hold"):
         metric.update([[-1.0, 2.0]], [[0.5, 0.5]])
     with pytest.raises(ValueError, match=r"\(N, D\), got \(2,\)"):
         metric.update([0.5, 0.5], [0.5, 0.5])

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import functools
 import warnings
+from types import FunctionType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from lit_metrics._inputs import deferred_checks
 from lit_metrics._state import State, copy_out
 
 if TYPE_CHECKING:
@@ -21,7 +23,6 @@ if TYPE_CHECKING:
 def guard_update(fn: Callable[..., Any]) -> Callable[..., None]:
     """Makes an update atomic, free of autograd and inference tensors, a no-op on empty batches, and counted."""
 
-    @functools.wraps(fn)
     def update(self: Any, *args: Any, **kwargs: Any) -> None:
         state: State = self._store
         if state.busy:
@@ -45,7 +46,11 @@ def guard_update(fn: Callable[..., Any]) -> Callable[..., None]:
             torch.set_grad_enabled(False)
         state.begin()
         try:
-            fn(self, *args, **kwargs)
+            if self.validate_args is True:
+                fn(self, *args, **kwargs)
+            else:
+                with deferred_checks():
+                    fn(self, *args, **kwargs)
         except BaseException:
             if backup is not None:
                 state.restore(backup)
@@ -61,9 +66,8 @@ def guard_update(fn: Callable[..., Any]) -> Callable[..., None]:
         state.advance()
 
     # torch.compile remembers graphs by code object: with one for all metrics it would soon hit its limit.
-    guarded: Any = update
-    guarded.__code__ = guarded.__code__.replace()
-    return guarded  # type: ignore[no-any-return]
+    own = FunctionType(update.__code__.replace(), update.__globals__, "update", None, update.__closure__)
+    return functools.wraps(fn)(own)
 
 
 def _update_in_graph(self: Any, fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
@@ -97,7 +101,8 @@ def guard_compute(fn: Callable[..., Any]) -> Callable[..., Any]:
             current: State = self._store
             current.begin()
             try:
-                self.check_state()
+                if self.validate_args:
+                    self.check_state()
                 value = fn(self)
             finally:
                 current.end()

@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any
+import threading
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
 import torch
 from torch import Tensor
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from contextlib import AbstractContextManager
+
+Validation: TypeAlias = bool | Literal["deferred"]
+"""When values are checked: `True` at once where that is free, `"deferred"` in `compute` only, `False` never."""
 
 
 def as_tensor(value: Any, name: str) -> Tensor:
@@ -33,9 +42,32 @@ def as_tensor(value: Any, name: str) -> Tensor:
         raise TypeError(f"{name} must be a tensor, an array or numbers, got {type(value).__name__}: {error}") from error
 
 
+class _Reading(threading.local):
+    allowed = True
+
+    @contextmanager
+    def held_back(self) -> Iterator[None]:
+        before, self.allowed = self.allowed, False
+        try:
+            yield
+        finally:
+            self.allowed = before
+
+
+_READING = _Reading()
+
+
+def deferred_checks() -> AbstractContextManager[None]:
+    """Holds back checks of values, so that updates note what is invalid as they do on an accelerator."""
+    return _READING.held_back()
+
+
 def checks_are_free(tensor: Tensor) -> bool:
-    """Returns whether reading values of `tensor` stalls nothing: host memory, and not under `torch.compile`."""
-    return tensor.is_cpu and not torch.compiler.is_compiling()
+    """Returns whether reading values of `tensor` stalls nothing, and nobody asked for checks to wait.
+
+    Only host memory is read without a stall, and not under `torch.compile`.
+    """
+    return tensor.is_cpu and not torch.compiler.is_compiling() and _READING.allowed
 
 
 def require_same_shape(preds: Tensor, target: Tensor) -> None:

@@ -84,7 +84,8 @@ class MetricCollection(nn.Module):
         found: dict[Any, list[Metric]] = {}
         for name, metric in self._metrics():
             key = metric.group_key if self.compute_groups else None
-            found.setdefault(("alone", name) if key is None else ("group", key), []).append(metric)
+            group = ("alone", name) if key is None else ("group", key, metric.validate_args)
+            found.setdefault(group, []).append(metric)
         self._groups = list(found.values())
 
     @property

@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self
 
+    from lit_metrics._inputs import Validation
+
 COUNT_KEY = "_update_count"
 
 
@@ -57,6 +59,12 @@ class Metric(nn.Module, Arithmetic):
         dist_sync_fn: Own gather function, `fn(tensor, group=...) -> list of tensors by rank`; `None` packs everything
             into at most three collectives.
         distributed_available_fn: Says whether there are other processes; `None` asks `torch.distributed`.
+        validate_args: When values (labels in range, probabilities, NaN) are checked; shapes and types always are.
+            `True` checks at once where that stalls nothing (host memory), else in `compute`. `"deferred"` always checks
+            in `compute`: `update` takes in what is invalid, and `compute` raises until `reset`. `False` never checks.
+
+    Raises:
+        ValueError: If `validate_args` is none of these.
 
     Example:
         >>> import torch
@@ -102,8 +110,11 @@ class Metric(nn.Module, Arithmetic):
         compute_with_cache: bool = True,
         dist_sync_fn: Callable[..., list[Tensor]] | None = None,
         distributed_available_fn: Callable[[], bool] | None = None,
+        validate_args: Validation = True,
     ) -> None:
         super().__init__()
+        if not isinstance(validate_args, bool) and validate_args != "deferred":
+            raise ValueError(f"validate_args must be True, False or 'deferred', got {validate_args!r}")
         self.compute_on_step = compute_on_step
         self.dist_sync_on_step = dist_sync_on_step
         self.process_group = process_group
@@ -112,6 +123,7 @@ class Metric(nn.Module, Arithmetic):
         self.compute_with_cache = compute_with_cache
         self.dist_sync_fn = dist_sync_fn
         self.distributed_available_fn = distributed_available_fn
+        self.validate_args: Validation = validate_args
         self._specs: dict[str, StateSpec] = {}
         self._store = State({})
         self._unsynced: State | None = None

@@ -11,25 +11,36 @@ import multiprocessing
 import pickle
 import tempfile
 import warnings
-from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from lit_metrics._batches import (
+    Batch,
+    as_array,
+    as_tuple,
+    assert_same,
+    concatenate,
+    dtype_of,
+    expect_failure,
+    has_samples,
+    is_float,
+    scribble,
+    select,
+    tensors,
+)
+from lit_metrics._inputs import deferred_checks
 from lit_metrics._sync import gloo_group
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Sequence
 
     from lit_metrics.metric import Metric
 
 __all__ = ["LAWS", "check_metric"]
-
-Batch: TypeAlias = tuple[Any, ...]
 
 _HOST_READS = ("aten::_local_scalar_dense", "aten::nonzero", "aten::equal", "aten::is_nonzero")
 
@@ -45,6 +56,7 @@ def check_metric(
     skip: Sequence[str] = (),
     kernel: Callable[..., Any] | None = None,
     processes: int = 1,
+    bad_inputs: Sequence[Batch] = (),
 ) -> list[str]:
     """Runs every law on a metric.
 
@@ -61,10 +73,13 @@ def check_metric(
         processes: With 2 or more, as many gloo processes must give the value of one, with uneven data and where only
             the last of them has data. They are started afresh: `make_metric` must be a class or a function of a module,
             or a `functools.partial` of one, and a script must call this below `if __name__ == "__main__":`.
+        bad_inputs: Batches of the right shapes and types whose values are wrong: `update` must refuse them and change
+            nothing, and where it may not look (an accelerator, `validate_args="deferred"`), `compute` must.
 
     Returns:
-        The names of the laws that were run; one without its argument (`reference`, `kernel`, `processes`) is empty, and
-        so is `compiled_update` for list states, which grow, and for inputs that are no tensors.
+        The names of the laws that were run; one without its argument (`reference`, `kernel`, `processes`,
+        `bad_inputs`) is empty, and so is `compiled_update` for list states, which grow, and for inputs that are no
+        tensors.
 
     Raises:
         AssertionError: If a law is broken.
@@ -84,7 +99,9 @@ def check_metric(
         raise ValueError(f"inputs must hold at least two batches, got {len(inputs)}")
     if unknown := set(skip) - set(LAWS):
         raise ValueError(f"skip names no law: {sorted(unknown)}; laws are {sorted(LAWS)}")
-    case = _Case(make_metric, list(inputs), reference, order_matters, tuple(dtypes), rtol, kernel, processes)
+    case = _Case(
+        make_metric, list(inputs), reference, order_matters, tuple(dtypes), rtol, kernel, processes, bad_inputs
+    )
     run = [name for name in LAWS if name not in skip]
     for name in run:
         with warnings.catch_warnings():
@@ -109,6 +126,7 @@ class _Case:
         rtol: float,
         kernel: Callable[..., Any] | None,
         processes: int,
+        bad_inputs: Sequence[Batch],
     ) -> None:
         self.make = make
         self.batches = batches
@@ -118,8 +136,9 @@ class _Case:
         self.rtol = rtol
         self.kernel = kernel
         self.processes = processes
-        self.whole = tuple(_concatenate([batch[i] for batch in batches]) for i in range(len(batches[0])))
-        sizes = {len(x) for x in self.whole if _has_samples(x)}
+        self.bad_inputs = bad_inputs
+        self.whole = tuple(concatenate([batch[i] for batch in batches]) for i in range(len(batches[0])))
+        sizes = {len(x) for x in self.whole if has_samples(x)}
         self.num_samples = sizes.pop() if len(sizes) == 1 else 0
 
     def fed(self, batches: Sequence[Batch]) -> Metric:
@@ -137,15 +156,15 @@ class _Case:
 def _value_equals_reference(case: _Case) -> None:
     if case.reference is not None:
         expected = case.reference(*case.whole)
-        _assert_same(case.value([case.whole]), expected, max(case.rtol, 1e-6), "value and reference")
+        assert_same(case.value([case.whole]), expected, max(case.rtol, 1e-6), "value and reference")
 
 
 def _split(case: _Case) -> None:
     whole = case.value([case.whole])
-    _assert_same(case.value(case.batches), whole, case.rtol, "batches and everything at once")
-    singles = [_select(case.whole, slice(i, i + 1)) for i in range(case.num_samples)]
+    assert_same(case.value(case.batches), whole, case.rtol, "batches and everything at once")
+    singles = [select(case.whole, slice(i, i + 1)) for i in range(case.num_samples)]
     if singles:
-        _assert_same(case.value(singles), whole, case.rtol, "one sample at a time and everything at once")
+        assert_same(case.value(singles), whole, case.rtol, "one sample at a time and everything at once")
 
 
 def _merge_order(case: _Case) -> None:
@@ -154,45 +173,45 @@ def _merge_order(case: _Case) -> None:
     left = case.make()
     for part in parts:
         left.merge_state(part)
-    _assert_same(left.compute(), expected, case.rtol, "merged one by one and updated")
+    assert_same(left.compute(), expected, case.rtol, "merged one by one and updated")
     right = parts[-1].clone()
     for part in reversed(parts[:-1]):
         joined = part.clone()
         joined.merge_state(right)
         right = joined
-    _assert_same(right.compute(), expected, case.rtol, "merged from the right and updated")
+    assert_same(right.compute(), expected, case.rtol, "merged from the right and updated")
     assert left.update_count == right.update_count == len(parts), "update counts do not add up in merging"
     if not case.order_matters:
         back = case.make()
         for part in reversed(parts):
             back.merge_state(part)
-        _assert_same(back.compute(), expected, case.rtol, "merged in reverse order")
+        assert_same(back.compute(), expected, case.rtol, "merged in reverse order")
 
 
 def _permutation(case: _Case) -> None:
     if case.order_matters or not case.num_samples:
         return
     order = torch.randperm(case.num_samples, generator=torch.Generator().manual_seed(0))
-    _assert_same(
-        case.value([_select(case.whole, order)]), case.value([case.whole]), case.rtol, "samples in another order"
+    assert_same(
+        case.value([select(case.whole, order)]), case.value([case.whole]), case.rtol, "samples in another order"
     )
 
 
 def _identity(case: _Case) -> None:
     expected = case.value(case.batches)
-    empty = _select(case.whole, slice(0, 0))
+    empty = select(case.whole, slice(0, 0))
     metric = case.make()
     metric.merge_state(case.make())
-    if any(_has_samples(x) for x in empty):
+    if any(has_samples(x) for x in empty):
         metric.update(*empty)
         assert metric.update_count == 0, "an empty batch counts as an update"
     for batch in case.batches:
         metric.update(*batch)
     metric.merge_state(case.make())
-    if any(_has_samples(x) for x in empty):
+    if any(has_samples(x) for x in empty):
         metric.update(*empty)
         metric(*empty)
-    _assert_same(metric.compute(), expected, case.rtol, "with empty batches and empty metrics merged in")
+    assert_same(metric.compute(), expected, case.rtol, "with empty batches and empty metrics merged in")
 
 
 def _pickles(case: _Case) -> None:
@@ -201,8 +220,8 @@ def _pickles(case: _Case) -> None:
     twins = {"pickled": pickle.loads(pickle.dumps(metric)), "copied": copy.deepcopy(metric), "cloned": metric.clone()}
     for name, twin in twins.items():
         twin.update(*case.batches[-1])
-        _assert_same(twin.compute(), case.value(case.batches), case.rtol, f"{name} midway")
-    _assert_same(metric.compute(), case.value(case.batches[:-1]), 0.0, "the original after its copies went on")
+        assert_same(twin.compute(), case.value(case.batches), case.rtol, f"{name} midway")
+    assert_same(metric.compute(), case.value(case.batches[:-1]), 0.0, "the original after its copies went on")
 
 
 def _state_dict_round_trip(case: _Case) -> None:
@@ -215,7 +234,7 @@ def _state_dict_round_trip(case: _Case) -> None:
     assert twin.update_count == metric.update_count, "the update count is not restored"
     for one in (metric, twin):
         one.update(*case.batches[-1])
-    _assert_same(twin.compute(), case.value(case.batches), case.rtol, "restored from state_dict midway")
+    assert_same(twin.compute(), case.value(case.batches), case.rtol, "restored from state_dict midway")
     try:
         twin.load_state_dict({}, strict=True)
     except RuntimeError:
@@ -226,18 +245,18 @@ def _state_dict_round_trip(case: _Case) -> None:
 def _forward_equals_fresh(case: _Case) -> None:
     metric = case.make()
     for batch in case.batches:
-        _assert_same(metric(*batch), case.value([batch]), case.rtol, "forward and a fresh metric on this batch")
-    _assert_same(metric.compute(), case.value(case.batches), case.rtol, "compute after forward and after update")
+        assert_same(metric(*batch), case.value([batch]), case.rtol, "forward and a fresh metric on this batch")
+    assert_same(metric.compute(), case.value(case.batches), case.rtol, "compute after forward and after update")
     assert metric.update_count == len(case.batches), f"update_count is {metric.update_count} after {len(case.batches)}"
 
 
 def _compute_twice(case: _Case) -> None:
     metric = case.fed(case.batches[:-1])
     first = metric.compute()
-    _scribble(first)
-    _assert_same(metric.compute(), case.value(case.batches[:-1]), 0.0, "compute after its first value was overwritten")
+    scribble(first)
+    assert_same(metric.compute(), case.value(case.batches[:-1]), 0.0, "compute after its first value was overwritten")
     metric.update(*case.batches[-1])
-    _assert_same(metric.compute(), case.value(case.batches), case.rtol, "compute after compute and another update")
+    assert_same(metric.compute(), case.value(case.batches), case.rtol, "compute after compute and another update")
 
 
 def _reset(case: _Case) -> None:
@@ -245,9 +264,9 @@ def _reset(case: _Case) -> None:
     metric.compute()
     metric.reset()
     assert metric.update_count == 0, "reset leaves an update count"
-    _assert_same(metric.compute(), case.make().compute(), 0.0, "after reset and new")
+    assert_same(metric.compute(), case.make().compute(), 0.0, "after reset and new")
     metric.update(*case.batches[0])
-    _assert_same(metric.compute(), case.value(case.batches[:1]), 0.0, "used again after reset")
+    assert_same(metric.compute(), case.value(case.batches[:1]), 0.0, "used again after reset")
 
 
 def _caller_may_overwrite(case: _Case) -> None:
@@ -258,38 +277,38 @@ def _caller_may_overwrite(case: _Case) -> None:
             metric(*mine)
         else:
             metric.update(*mine)
-        _scribble(mine)
-    _assert_same(metric.compute(), case.value(case.batches), case.rtol, "after the caller overwrote its batches")
+        scribble(mine)
+    assert_same(metric.compute(), case.value(case.batches), case.rtol, "after the caller overwrote its batches")
 
 
 def _float_types(case: _Case) -> None:
     for dtype in case.dtypes:
-        rounded = [tuple(x.to(dtype) if _is_float(x) else x for x in batch) for batch in case.batches]
-        exact = [tuple(x.double() if _is_float(x) else x for x in batch) for batch in rounded]
-        _assert_same(case.value(rounded), case.value(exact), max(case.rtol, 1e-6), f"{dtype} and float64 copies of it")
+        rounded = [tuple(x.to(dtype) if is_float(x) else x for x in batch) for batch in case.batches]
+        exact = [tuple(x.double() if is_float(x) else x for x in batch) for batch in rounded]
+        assert_same(case.value(rounded), case.value(exact), max(case.rtol, 1e-6), f"{dtype} and float64 copies of it")
     metric = case.make()
-    before = {name: _dtype(value) for name, value in metric.metric_state.items()}
+    before = {name: dtype_of(value) for name, value in metric.metric_state.items()}
     metric.to(torch.bfloat16).half()
-    assert {k: _dtype(v) for k, v in metric.metric_state.items()} == before, "moving to bfloat16 changes state dtypes"
+    assert {k: dtype_of(v) for k, v in metric.metric_state.items()} == before, "moving to bfloat16 changes state dtypes"
 
 
 def _numpy_inputs(case: _Case) -> None:
-    arrays = [tuple(_as_array(x) for x in batch) for batch in case.batches]
-    _assert_same(case.value(arrays), case.value(case.batches), case.rtol, "numpy arrays and tensors")
-    lists = [tuple(x.tolist() if isinstance(x, Tensor) else _as_tuple(x) for x in batch) for batch in case.batches]
-    _assert_same(case.value(lists), case.value(case.batches), max(case.rtol, 1e-6), "lists and tensors")
+    arrays = [tuple(as_array(x) for x in batch) for batch in case.batches]
+    assert_same(case.value(arrays), case.value(case.batches), case.rtol, "numpy arrays and tensors")
+    lists = [tuple(x.tolist() if isinstance(x, Tensor) else as_tuple(x) for x in batch) for batch in case.batches]
+    assert_same(case.value(lists), case.value(case.batches), max(case.rtol, 1e-6), "lists and tensors")
 
 
 def _no_graph(case: _Case) -> None:
     for call in (False, True):
         metric = case.make()
         for batch in case.batches:
-            inputs = tuple(x.clone().requires_grad_() if _is_float(x) else x for x in batch)
+            inputs = tuple(x.clone().requires_grad_() if is_float(x) else x for x in batch)
             if call:
                 metric(*inputs)
             else:
                 metric.update(*inputs)
-        for name, tensor in _tensors(metric):
+        for name, tensor in tensors(metric):
             assert not tensor.requires_grad, f"state {name!r} keeps the autograd graph"
 
 
@@ -298,11 +317,11 @@ def _inference_mode(case: _Case) -> None:
     with torch.inference_mode():
         metric.update(*case.batches[0])
         metric(*case.batches[1])
-    for name, tensor in _tensors(metric):
+    for name, tensor in tensors(metric):
         assert not tensor.is_inference(), f"state {name!r} is an inference tensor"
     for batch in case.batches[2:]:
         metric.update(*batch)
-    _assert_same(metric.compute(), case.value(case.batches), case.rtol, "in and out of inference mode")
+    assert_same(metric.compute(), case.value(case.batches), case.rtol, "in and out of inference mode")
 
 
 def _no_host_sync(case: _Case) -> None:
@@ -322,12 +341,29 @@ def _no_host_sync(case: _Case) -> None:
 
 def _failed_update(case: _Case) -> None:
     metric = case.fed(case.batches)
-    with _expect_failure():
+    with expect_failure():
         metric.update(*(object() for _ in case.batches[0]))
-    with _expect_failure():
+    with expect_failure():
         metric(*(object() for _ in case.batches[0]))
-    _assert_same(metric.compute(), case.value(case.batches), 0.0, "after failed updates")
+    assert_same(metric.compute(), case.value(case.batches), 0.0, "after failed updates")
     assert metric.update_count == len(case.batches), "a failed update is counted"
+
+
+def _bad_inputs(case: _Case) -> None:
+    expected = case.value(case.batches)
+    for bad in case.bad_inputs:
+        metric = case.fed(case.batches)
+        with expect_failure("values out of their range"):
+            metric.update(*bad)
+        assert_same(metric.compute(), expected, 0.0, "after a refused update")
+        with deferred_checks():
+            metric.update(*bad)
+        with expect_failure("compute after values out of their range that update could not look at"):
+            metric.compute()
+        metric.reset()
+        for batch in case.batches:
+            metric.update(*batch)
+        assert_same(metric.compute(), expected, case.rtol, "after bad values, reset and good ones")
 
 
 def _fullgraph(case: _Case) -> None:
@@ -339,7 +375,7 @@ def _fullgraph(case: _Case) -> None:
             got = compiled(*batch)
         except RuntimeError as error:  # the compiler's errors are of this type
             raise AssertionError(f"the kernel does not compile into one graph: {error}") from error
-        _assert_same(got, case.kernel(*batch), case.rtol, "kernel compiled and as it is")
+        assert_same(got, case.kernel(*batch), case.rtol, "kernel compiled and as it is")
 
 
 def _compiled_update(case: _Case) -> None:
@@ -368,7 +404,7 @@ def _compiled_update(case: _Case) -> None:
         found.append(len(graphs))
     assert found[1] == found[3], f"update is compiled anew as it goes on: {found} graphs after as many updates"
     assert metric.update_count == 4, f"update_count is {metric.update_count} after 4 compiled updates"
-    _assert_same(metric.compute(), case.value([batch] * 4), case.rtol, "update compiled and as it is")
+    assert_same(metric.compute(), case.value([batch] * 4), case.rtol, "update compiled and as it is")
 
 
 def _processes(case: _Case) -> None:
@@ -393,8 +429,8 @@ def _processes(case: _Case) -> None:
     for i, split in enumerate(("uneven data", "data in the last process only")):
         expected = case.value(case.batches)
         for rank in ranks:
-            _assert_same(found[rank][i], expected, case.rtol, f"{split}, process {rank} of {len(workers)} and one")
-            _assert_same(found[rank][i], found[0][i], 0.0, f"{split}, process {rank} and process 0")
+            assert_same(found[rank][i], expected, case.rtol, f"{split}, process {rank} of {len(workers)} and one")
+            assert_same(found[rank][i], found[0][i], 0.0, f"{split}, process {rank} and process 0")
 
 
 def _be_one_of(rank: int, world_size: int, folder: str, make: Callable[[], Metric], batches: list[Batch]) -> None:
@@ -413,6 +449,7 @@ def _be_one_of(rank: int, world_size: int, folder: str, make: Callable[[], Metri
 
 
 LAWS: dict[str, Callable[[_Case], None]] = {
+    "bad_inputs": _bad_inputs,
     "caller_may_overwrite": _caller_may_overwrite,
     "compiled_update": _compiled_update,
     "compute_twice": _compute_twice,
@@ -443,90 +480,3 @@ class _ForbidHostReads(TorchDispatchMode):
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         assert func.name() not in _HOST_READS, f"update reads a tensor's value on the host: {func}"
         return func(*args, **(kwargs or {}))
-
-
-@contextmanager
-def _expect_failure() -> Iterator[None]:
-    try:
-        yield
-    except (TypeError, ValueError, RuntimeError):
-        return
-    raise AssertionError("inputs of a wrong type raise no TypeError, ValueError or RuntimeError")
-
-
-def _assert_same(got: Any, expected: Any, rtol: float, what: str) -> None:
-    if isinstance(expected, dict):
-        assert isinstance(got, dict), f"{what}: got {got}, expected {expected}"
-        assert got.keys() == expected.keys(), f"{what}: got keys {set(got)}, expected {set(expected)}"
-        for key in expected:
-            _assert_same(got[key], expected[key], rtol, f"{what}[{key!r}]")
-    elif isinstance(expected, (list, tuple)):
-        assert len(got) == len(expected), f"{what}: got {got}, expected {expected}"
-        for i, (a, b) in enumerate(zip(got, expected, strict=True)):
-            _assert_same(a, b, rtol, f"{what}[{i}]")
-    else:
-        a, b = _as_float64(got), _as_float64(expected)
-        fits = a.shape == b.shape and np.allclose(a, b, rtol=rtol, atol=rtol, equal_nan=True)
-        assert fits, f"{what}: got {got}, expected {expected}"
-
-
-def _as_float64(value: Any) -> np.ndarray[Any, Any]:
-    return np.asarray(value.detach().double().cpu() if isinstance(value, Tensor) else value, dtype=np.float64)
-
-
-def _as_array(value: Any) -> Any:
-    if isinstance(value, list) and all(isinstance(entry, str) for entry in value):
-        return np.asarray(value)
-    return value.numpy() if isinstance(value, Tensor) else value
-
-
-def _as_tuple(value: Any) -> Any:
-    return tuple(_as_tuple(entry) for entry in value) if isinstance(value, list) else value
-
-
-def _concatenate(parts: list[Any]) -> Any:
-    if isinstance(parts[0], list):
-        return [entry for part in parts for entry in part]
-    return torch.cat(parts) if _has_samples(parts[0]) else parts[0]
-
-
-def _has_samples(value: Any) -> bool:
-    return isinstance(value, list) or (isinstance(value, Tensor) and value.ndim > 0)
-
-
-def _select(batch: Batch, index: slice | Tensor) -> Batch:
-    return tuple(_entries(x, index) if _has_samples(x) else x for x in batch)
-
-
-def _entries(value: Any, index: slice | Tensor) -> Any:
-    if isinstance(value, list) and isinstance(index, Tensor):
-        return [value[i] for i in index.tolist()]
-    return value[index]
-
-
-def _is_float(value: Any) -> bool:
-    return isinstance(value, Tensor) and value.is_floating_point()
-
-
-def _dtype(value: Any) -> Any:
-    return value.dtype if isinstance(value, Tensor) else list
-
-
-def _tensors(metric: Metric) -> Iterator[tuple[str, Tensor]]:
-    for name, value in metric.metric_state.items():
-        for tensor in value if isinstance(value, list) else [value]:
-            yield name, tensor
-
-
-def _scribble(value: Any) -> None:
-    if isinstance(value, Tensor):
-        with torch.no_grad():
-            value.zero_()
-    elif isinstance(value, dict):
-        for part in value.values():
-            _scribble(part)
-    elif isinstance(value, (list, tuple)):
-        for part in value:
-            _scribble(part)
-        if isinstance(value, list):
-            value.clear()

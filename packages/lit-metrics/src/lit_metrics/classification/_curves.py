@@ -17,6 +17,7 @@ from lit_metrics.functional.classification._curves import (
 from lit_metrics.metric import Metric
 
 if TYPE_CHECKING:
+    from lit_metrics._inputs import Validation
     from lit_metrics.functional.classification._task import Task
 
 
@@ -51,13 +52,15 @@ class CurveMetric(Metric):
         num_classes: int | None = None,
         num_labels: int | None = None,
         ignore_index: int | None = None,
-        validate_args: bool = True,
+        validate_args: Validation = True,
         *,
         logits: bool = False,
         **kwargs: Any,
     ) -> None:
-        super().__init__(**kwargs)
-        self.config = make_curve_config(task, thresholds, num_classes, num_labels, ignore_index, validate_args, logits)
+        super().__init__(validate_args=validate_args, **kwargs)
+        self.config = make_curve_config(
+            task, thresholds, num_classes, num_labels, ignore_index, bool(validate_args), logits
+        )
         if self.config.thresholds is None:
             for name in ("scores", "target", "weights"):
                 self.add_state(name, [], dist_reduce_fx="cat")
@@ -110,7 +113,7 @@ class BinaryCurve(CurveMetric):
         self,
         thresholds: Thresholds = None,
         ignore_index: int | None = None,
-        validate_args: bool = True,
+        validate_args: Validation = True,
         *,
         logits: bool = False,
         **kwargs: Any,
@@ -134,7 +137,7 @@ class MulticlassCurve(CurveMetric):
         thresholds: Thresholds = None,
         average: CurveAverage = None,
         ignore_index: int | None = None,
-        validate_args: bool = True,
+        validate_args: Validation = True,
         *,
         logits: bool = False,
         **kwargs: Any,
@@ -159,7 +162,7 @@ class MultilabelCurve(CurveMetric):
         num_labels: int,
         thresholds: Thresholds = None,
         ignore_index: int | None = None,
-        validate_args: bool = True,
+        validate_args: Validation = True,
         *,
         logits: bool = False,
         **kwargs: Any,
@@ -184,7 +187,7 @@ class MulticlassScore(CurveMetric):
         average: CurveAverage = "macro",
         thresholds: Thresholds = None,
         ignore_index: int | None = None,
-        validate_args: bool = True,
+        validate_args: Validation = True,
         *,
         logits: bool = False,
         **kwargs: Any,
@@ -210,7 +213,7 @@ class MultilabelScore(CurveMetric):
         average: CurveAverage = "macro",
         thresholds: Thresholds = None,
         ignore_index: int | None = None,
-        validate_args: bool = True,
+        validate_args: Validation = True,
         *,
         logits: bool = False,
         **kwargs: Any,

@@ -16,6 +16,7 @@ from lit_metrics.functional.classification.agreement import (
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from lit_metrics._inputs import Validation
     from lit_metrics.functional.classification._task import Task
     from lit_metrics.functional.classification.stat_scores import Counts
 
@@ -55,7 +56,7 @@ class MatthewsCorrCoef(StatScoresMetric):
         num_classes: int | None = None,
         num_labels: int | None = None,
         ignore_index: int | None = None,
-        validate_args: bool = True,
+        validate_args: Validation = True,
         *,
         logits: bool = False,
         **kwargs: Any,
@@ -81,7 +82,7 @@ class BinaryMatthewsCorrCoef(MatthewsCorrCoef):
         self,
         threshold: float = 0.5,
         ignore_index: int | None = None,
-        validate_args: bool = True,
+        validate_args: Validation = True,
         *,
         logits: bool = False,
         **kwargs: Any,
@@ -99,7 +100,7 @@ class MulticlassMatthewsCorrCoef(MatthewsCorrCoef):
     """
 
     def __init__(
-        self, num_classes: int, ignore_index: int | None = None, validate_args: bool = True, **kwargs: Any
+        self, num_classes: int, ignore_index: int | None = None, validate_args: Validation = True, **kwargs: Any
     ) -> None:
         super().__init__("multiclass", 0.5, num_classes, None, ignore_index, validate_args, **kwargs)
 
@@ -118,7 +119,7 @@ class MultilabelMatthewsCorrCoef(MatthewsCorrCoef):
         num_labels: int,
         threshold: float = 0.5,
         ignore_index: int | None = None,
-        validate_args: bool = True,
+        validate_args: Validation = True,
         *,
         logits: bool = False,
         **kwargs: Any,
@@ -164,7 +165,7 @@ class CohenKappa(StatScoresMetric):
         num_classes: int | None = None,
         weights: KappaWeights = None,
         ignore_index: int | None = None,
-        validate_args: bool = True,
+        validate_args: Validation = True,
         *,
         logits: bool = False,
         **kwargs: Any,
@@ -195,7 +196,7 @@ class BinaryCohenKappa(CohenKappa):
         threshold: float = 0.5,
         ignore_index: int | None = None,
         weights: KappaWeights = None,
-        validate_args: bool = True,
+        validate_args: Validation = True,
         *,
         logits: bool = False,
         **kwargs: Any,
@@ -217,7 +218,7 @@ class MulticlassCohenKappa(CohenKappa):
         num_classes: int,
         ignore_index: int | None = None,
         weights: KappaWeights = None,
-        validate_args: bool = True,
+        validate_args: Validation = True,
         **kwargs: Any,
     ) -> None:
         super().__init__("multiclass", 0.5, num_classes, weights, ignore_index, validate_args, **kwargs)

@@ -11,6 +11,7 @@ from lit_metrics.functional.classification.auroc import SCORE_AVERAGES, auroc_va
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from lit_metrics._inputs import Validation
     from lit_metrics.functional.classification._curves import CurveAverage, Curves, Thresholds
     from lit_metrics.functional.classification._task import Task
 
@@ -42,7 +43,7 @@ class AUROC(CurveMetric):
         average: CurveAverage = "macro",
         max_fpr: float | None = None,
         ignore_index: int | None = None,
-        validate_args: bool = True,
+        validate_args: Validation = True,
         *,
         logits: bool = False,
         **kwargs: Any,
@@ -81,7 +82,7 @@ class BinaryAUROC(AUROC):
         max_fpr: float | None = None,
         thresholds: Thresholds = None,
         ignore_index: int | None = None,
-        validate_args: bool = True,
+        validate_args: Validation = True,
         *,
         logits: bool = False,
         **kwargs: Any,

@@ -12,6 +12,7 @@ from lit_metrics.functional.classification.average_precision import average_prec
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from lit_metrics._inputs import Validation
     from lit_metrics.functional.classification._curves import CurveAverage, Curves, Thresholds
     from lit_metrics.functional.classification._task import Task
 
@@ -41,7 +42,7 @@ class AveragePrecision(CurveMetric):
         num_labels: int | None = None,
         average: CurveAverage = "macro",
         ignore_index: int | None = None,
-        validate_args: bool = True,
+        validate_args: Validation = True,
         *,
         logits: bool = False,
         **kwargs: Any,

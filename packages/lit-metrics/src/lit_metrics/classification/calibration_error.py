@@ -17,6 +17,7 @@ from lit_metrics.functional.classification.calibration_error import (
 from lit_metrics.metric import Metric
 
 if TYPE_CHECKING:
+    from lit_metrics._inputs import Validation
     from lit_metrics.functional.classification.calibration_error import Norm
 
 
@@ -59,14 +60,14 @@ class CalibrationError(Metric):
         norm: Norm = "l1",
         num_classes: int | None = None,
         ignore_index: int | None = None,
-        validate_args: bool = True,
+        validate_args: Validation = True,
         *,
         logits: bool = False,
         **kwargs: Any,
     ) -> None:
-        super().__init__(**kwargs)
+        super().__init__(validate_args=validate_args, **kwargs)
         require_bins(n_bins, norm)
-        self.config = calibration_config(task, num_classes, ignore_index, logits, validate_args)
+        self.config = calibration_config(task, num_classes, ignore_index, logits, bool(validate_args))
         self.n_bins = n_bins
         self.norm = norm
         self.add_state("bins", torch.zeros(n_bins, 3, dtype=torch.float64), dist_reduce_fx="sum")
@@ -111,7 +112,7 @@ class BinaryCalibrationError(CalibrationError):
         n_bins: int = 15,
         norm: Norm = "l1",
         ignore_index: int | None = None,
-        validate_args: bool = True,
+        validate_args: Validation = True,
         *,
         logits: bool = False,
         **kwargs: Any,
@@ -135,7 +136,7 @@ class MulticlassCalibrationError(CalibrationError):
         n_bins: int = 15,
         norm: Norm = "l1",
         ignore_index: int | None = None,
-        validate_args: bool = True,
+        validate_args: Validation = True,
         *,
         logits: bool = False,
         **kwargs: Any,

@@ -14,6 +14,7 @@ from lit_metrics.functional.classification.confusion_matrix import (
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from lit_metrics._inputs import Validation
     from lit_metrics.functional.classification._task import Task
     from lit_metrics.functional.classification.stat_scores import Counts
 
@@ -56,7 +57,7 @@ class ConfusionMatrix(StatScoresMetric):
         num_labels: int | None = None,
         normalize: Normalize = None,
         ignore_index: int | None = None,
-        validate_args: bool = True,
+        validate_args: Validation = True,
         *,
         logits: bool = False,
         **kwargs: Any,
@@ -86,7 +87,7 @@ class BinaryConfusionMatrix(ConfusionMatrix):
         threshold: float = 0.5,
         ignore_index: int | None = None,
         normalize: Normalize = None,
-        validate_args: bool = True,
+        validate_args: Validation = True,
         *,
         logits: bool = False,
         **kwargs: Any,
@@ -111,7 +112,7 @@ class MulticlassConfusionMatrix(ConfusionMatrix):
         num_classes: int,
         ignore_index: int | None = None,
         normalize: Normalize = None,
-        validate_args: bool = True,
+        validate_args: Validation = True,
         **kwargs: Any,
     ) -> None:
         options = {"ignore_index": ignore_index, "validate_args": validate_args, **kwargs}
@@ -133,7 +134,7 @@ class MultilabelConfusionMatrix(ConfusionMatrix):
         threshold: float = 0.5,
         ignore_index: int | None = None,
         normalize: Normalize = None,
-        validate_args: bool = True,
+        validate_args: Validation = True,
         *,
         logits: bool = False,
         **kwargs: Any,

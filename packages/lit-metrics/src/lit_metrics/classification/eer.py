@@ -12,6 +12,7 @@ from lit_metrics.functional.classification.precision_recall_curve import LINE_AV
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from lit_metrics._inputs import Validation
     from lit_metrics.functional.classification._curves import CurveAverage, Curves, Thresholds
     from lit_metrics.functional.classification._task import Task
 
@@ -41,7 +42,7 @@ class EER(CurveMetric):
         num_labels: int | None = None,
         average: CurveAverage = None,
         ignore_index: int | None = None,
-        validate_args: bool = True,
+        validate_args: Validation = True,
         *,
         logits: bool = False,
         **kwargs: Any,
@@ -122,7 +123,7 @@ class LogAUC(CurveMetric):
         num_labels: int | None = None,
         average: CurveAverage = None,
         ignore_index: int | None = None,
-        validate_args: bool = True,
+        validate_args: Validation = True,
         *,
         logits: bool = False,
         **kwargs: Any,
@@ -161,7 +162,7 @@ class BinaryLogAUC(LogAUC):
         fpr_range: tuple[float, float] = (0.001, 0.1),
         thresholds: Thresholds = None,
         ignore_index: int | None = None,
-        validate_args: bool = True,
+        validate_args: Validation = True,
         *,
         logits: bool = False,
         **kwargs: Any,
@@ -194,7 +195,7 @@ class MulticlassLogAUC(LogAUC):
         average: CurveAverage = None,
         thresholds: Thresholds = None,
         ignore_index: int | None = None,
-        validate_args: bool = True,
+        validate_args: Validation = True,
         *,
         logits: bool = False,
         **kwargs: Any,
@@ -228,7 +229,7 @@ class MultilabelLogAUC(LogAUC):
         average: CurveAverage = None,
         thresholds: Thresholds = None,
         ignore_index: int | None = None,
-        validate_args: bool = True,
+        validate_args: Validation = True,
         *,
         logits: bool = False,
         **kwargs: Any,

@@ -16,6 +16,7 @@ from lit_metrics.functional.classification.exact_match import (
 from lit_metrics.metric import Metric
 
 if TYPE_CHECKING:
+    from lit_metrics._inputs import Validation
     from lit_metrics.functional.classification._task import MultidimAverage
 
 
@@ -60,14 +61,14 @@ class ExactMatch(Metric):
         num_labels: int | None = None,
         multidim_average: MultidimAverage = "global",
         ignore_index: int | None = None,
-        validate_args: bool = True,
+        validate_args: Validation = True,
         *,
         logits: bool = False,
         **kwargs: Any,
     ) -> None:
-        super().__init__(**kwargs)
+        super().__init__(validate_args=validate_args, **kwargs)
         self._config = exact_match_config(
-            task, num_classes, num_labels, threshold, multidim_average, ignore_index, validate_args, logits
+            task, num_classes, num_labels, threshold, multidim_average, ignore_index, bool(validate_args), logits
         )
         for name in ("correct", "total"):
             if self._config.samplewise:
@@ -108,7 +109,7 @@ class MulticlassExactMatch(ExactMatch):
         num_classes: int,
         multidim_average: MultidimAverage = "global",
         ignore_index: int | None = None,
-        validate_args: bool = True,
+        validate_args: Validation = True,
         **kwargs: Any,
     ) -> None:
         super().__init__("multiclass", 0.5, num_classes, None, multidim_average, ignore_index, validate_args, **kwargs)
@@ -129,7 +130,7 @@ class MultilabelExactMatch(ExactMatch):
         threshold: float = 0.5,
         multidim_average: MultidimAverage = "global",
         ignore_index: int | None = None,
-        validate_args: bool = True,
+        validate_args: Validation = True,
         *,
         logits: bool = False,
         **kwargs: Any,

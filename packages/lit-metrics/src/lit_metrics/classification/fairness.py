@@ -21,6 +21,8 @@ from lit_metrics.metric import Metric
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from lit_metrics._inputs import Validation
+
 
 class GroupCounts(Metric):
     """Binary counts of each group of samples; subclasses say what values they give.
@@ -47,16 +49,16 @@ class GroupCounts(Metric):
         num_groups: int,
         threshold: float = 0.5,
         ignore_index: int | None = None,
-        validate_args: bool = True,
+        validate_args: Validation = True,
         *,
         logits: bool = False,
         **kwargs: Any,
     ) -> None:
-        super().__init__(**kwargs)
+        super().__init__(validate_args=validate_args, **kwargs)
         if not isinstance(num_groups, int) or isinstance(num_groups, bool) or num_groups < 2:
             raise ValueError(f"num_groups must be an integer of at least 2, got {num_groups!r}")
         self.num_groups = num_groups
-        self._config = binary_config(threshold, "global", ignore_index, validate_args, logits)
+        self._config = binary_config(threshold, "global", ignore_index, bool(validate_args), logits)
         self.add_state("counts", torch.zeros((num_groups + 1, 4, 2), dtype=torch.long), dist_reduce_fx="sum")
 
     @property
@@ -134,7 +136,7 @@ class BinaryFairness(GroupCounts):
         task: FairnessTask = "all",
         threshold: float = 0.5,
         ignore_index: int | None = None,
-        validate_args: bool = True,
+        validate_args: Validation = True,
         *,
         logits: bool = False,
         **kwargs: Any,

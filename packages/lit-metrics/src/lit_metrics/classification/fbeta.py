@@ -10,6 +10,7 @@ from lit_metrics.functional.classification.fbeta import fbeta_value, require_bet
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from lit_metrics._inputs import Validation
     from lit_metrics.functional.classification._task import Average, MultidimAverage, Task
     from lit_metrics.functional.classification.stat_scores import Counts
 
@@ -112,7 +113,7 @@ class FBetaScore(StatScoresMetric):
         multidim_average: MultidimAverage = "global",
         top_k: int = 1,
         ignore_index: int | None = None,
-        validate_args: bool = True,
+        validate_args: Validation = True,
         zero_division: float = 0,
         *,
         logits: bool = False,
@@ -155,7 +156,7 @@ class BinaryFBetaScore(BinaryTask, FBetaScore):
         threshold: float = 0.5,
         multidim_average: MultidimAverage = "global",
         ignore_index: int | None = None,
-        validate_args: bool = True,
+        validate_args: Validation = True,
         zero_division: float = 0,
         *,
         logits: bool = False,
@@ -182,7 +183,7 @@ class MulticlassFBetaScore(MulticlassTask, FBetaScore):
         average: Average = "macro",
         multidim_average: MultidimAverage = "global",
         ignore_index: int | None = None,
-        validate_args: bool = True,
+        validate_args: Validation = True,
         zero_division: float = 0,
         **kwargs: Any,
     ) -> None:
@@ -207,7 +208,7 @@ class MultilabelFBetaScore(MultilabelTask, FBetaScore):
         average: Average = "macro",
         multidim_average: MultidimAverage = "global",
         ignore_index: int | None = None,
-        validate_args: bool = True,
+        validate_args: Validation = True,
         zero_division: float = 0,
         *,
         logits: bool = False,

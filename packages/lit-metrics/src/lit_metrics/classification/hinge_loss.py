@@ -11,12 +11,15 @@ from lit_metrics.functional.classification.hinge_loss import (
     MulticlassMode,
     hinge_loss_state,
     hinge_loss_value,
+    invalid_hinge_inputs,
     require_hinge,
 )
 from lit_metrics.metric import Metric
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from lit_metrics._inputs import Validation
 
 
 class HingeLoss(Metric):
@@ -56,17 +59,17 @@ class HingeLoss(Metric):
         squared: bool = False,
         multiclass_mode: MulticlassMode = "crammer-singer",
         ignore_index: int | None = None,
-        validate_args: bool = True,
+        validate_args: Validation = True,
         **kwargs: Any,
     ) -> None:
-        super().__init__(**kwargs)
+        super().__init__(validate_args=validate_args, **kwargs)
         require_hinge(task, num_classes, multiclass_mode)
         self._options: Mapping[str, Any] = {
             "num_classes": num_classes if task == "multiclass" else None,
             "squared": squared,
             "multiclass_mode": multiclass_mode,
             "ignore_index": ignore_index,
-            "validate_args": validate_args,
+            "validate_args": bool(validate_args),
         }
         per_class = task == "multiclass" and multiclass_mode == "one-vs-all"
         shape = (num_classes or 0,) if per_class else ()
@@ -76,6 +79,11 @@ class HingeLoss(Metric):
     def update(self, preds: Any, target: Any, sample_weight: Any = None) -> None:
         """Takes in one batch; `sample_weight` is `(N,)` or one weight per target."""
         self.accumulate(hinge_loss_state(preds, target, sample_weight=sample_weight, **self._options))
+
+    def check_state(self) -> None:
+        """Raises for invalid labels and scores that an accelerator took in."""
+        if not self.measures.is_meta and bool(self.measures.isnan().any()):
+            raise ValueError(invalid_hinge_inputs(self._options["num_classes"], self._options["ignore_index"]))
 
     def compute(self) -> Tensor:
         """Returns the mean loss; nan if nothing was seen."""
@@ -92,7 +100,7 @@ class BinaryHingeLoss(HingeLoss):
     """
 
     def __init__(
-        self, squared: bool = False, ignore_index: int | None = None, validate_args: bool = True, **kwargs: Any
+        self, squared: bool = False, ignore_index: int | None = None, validate_args: Validation = True, **kwargs: Any
     ) -> None:
         super().__init__("binary", None, squared, "crammer-singer", ignore_index, validate_args, **kwargs)
 
@@ -112,7 +120,7 @@ class MulticlassHingeLoss(HingeLoss):
         squared: bool = False,
         multiclass_mode: MulticlassMode = "crammer-singer",
         ignore_index: int | None = None,
-        validate_args: bool = True,
+        validate_args: Validation = True,
         **kwargs: Any,
     ) -> None:
         super().__init__("multiclass", num_classes, squared, multiclass_mode, ignore_index, validate_args, **kwargs)

@@ -10,6 +10,7 @@ from lit_metrics.functional.classification.jaccard_index import jaccard_index_va
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from lit_metrics._inputs import Validation
     from lit_metrics.functional.classification._task import Average, Task
     from lit_metrics.functional.classification.stat_scores import Counts
 
@@ -52,7 +53,7 @@ class JaccardIndex(StatScoresMetric):
         num_labels: int | None = None,
         average: Average = "macro",
         ignore_index: int | None = None,
-        validate_args: bool = True,
+        validate_args: Validation = True,
         zero_division: float = 0,
         *,
         logits: bool = False,
@@ -79,7 +80,7 @@ class BinaryJaccardIndex(JaccardIndex):
         self,
         threshold: float = 0.5,
         ignore_index: int | None = None,
-        validate_args: bool = True,
+        validate_args: Validation = True,
         zero_division: float = 0,
         *,
         logits: bool = False,
@@ -103,7 +104,7 @@ class MulticlassJaccardIndex(JaccardIndex):
         num_classes: int,
         average: Average = "macro",
         ignore_index: int | None = None,
-        validate_args: bool = True,
+        validate_args: Validation = True,
         zero_division: float = 0,
         **kwargs: Any,
     ) -> None:
@@ -126,7 +127,7 @@ class MultilabelJaccardIndex(JaccardIndex):
         threshold: float = 0.5,
         average: Average = "macro",
         ignore_index: int | None = None,
-        validate_args: bool = True,
+        validate_args: Validation = True,
         zero_division: float = 0,
         *,
         logits: bool = False,

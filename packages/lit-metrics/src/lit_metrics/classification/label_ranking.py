@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
 from lit_metrics.functional.classification.label_ranking import (
     COVERAGE,
+    INVALID,
     LOSS,
     PRECISION,
     label_ranking_state,
     label_ranking_value,
 )
 from lit_metrics.metric import Metric
+
+if TYPE_CHECKING:
+    from lit_metrics._inputs import Validation
 
 
 class LabelRankingMetric(Metric):
@@ -38,26 +42,30 @@ class LabelRankingMetric(Metric):
     total: Tensor
 
     def __init__(
-        self, num_labels: int, ignore_index: int | None = None, validate_args: bool = True, **kwargs: Any
+        self, num_labels: int, ignore_index: int | None = None, validate_args: Validation = True, **kwargs: Any
     ) -> None:
-        super().__init__(**kwargs)
+        super().__init__(validate_args=validate_args, **kwargs)
         if not isinstance(num_labels, int) or isinstance(num_labels, bool) or num_labels < 1:
             raise ValueError(f"num_labels must be a positive integer, got {num_labels!r}")
         self.num_labels = num_labels
         self.ignore_index = ignore_index
-        self.validate_args = validate_args
         self.add_state("measures", torch.zeros(3, dtype=torch.float64), dist_reduce_fx="sum")
         self.add_state("total", torch.zeros((), dtype=torch.long), dist_reduce_fx="sum")
 
     @property
     def group_key(self) -> Any:
         """Equal for all metrics that rank the same labels."""
-        return ("label_ranking", self.num_labels, self.ignore_index, self.validate_args)
+        return ("label_ranking", self.num_labels, self.ignore_index)
 
     def update(self, preds: Any, target: Any, sample_weight: Any = None) -> None:
         """Takes in one batch; `sample_weight` is `(N,)`."""
-        options = (self.ignore_index, self.validate_args, sample_weight)
+        options = (self.ignore_index, bool(self.validate_args), sample_weight)
         self.accumulate(label_ranking_state(self.num_labels, preds, target, *options))
+
+    def check_state(self) -> None:
+        """Raises for invalid labels and scores that an accelerator took in."""
+        if not self.measures.is_meta and bool(self.measures.isnan().any()):
+            raise ValueError(INVALID)
 
     def compute(self) -> Tensor:
         """Returns the mean over samples; nan if nothing was seen."""

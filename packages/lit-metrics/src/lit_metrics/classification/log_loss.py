@@ -20,6 +20,7 @@ from lit_metrics.metric import Metric
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from lit_metrics._inputs import Validation
     from lit_metrics.functional.classification._task import Task
 
 
@@ -53,13 +54,13 @@ class ProperScore(Metric):
         num_classes: int | None = None,
         num_labels: int | None = None,
         ignore_index: int | None = None,
-        validate_args: bool = True,
+        validate_args: Validation = True,
         *,
         logits: bool = False,
         **kwargs: Any,
     ) -> None:
-        super().__init__(**kwargs)
-        self.config = score_config(task, num_classes, num_labels, ignore_index, logits, validate_args)
+        super().__init__(validate_args=validate_args, **kwargs)
+        self.config = score_config(task, num_classes, num_labels, ignore_index, logits, bool(validate_args))
         for name in ("total", "weight"):
             self.add_state(name, torch.zeros((), dtype=torch.float64), dist_reduce_fx="sum")
         self.add_state("invalid", torch.zeros(2, dtype=torch.long), dist_reduce_fx="sum")

@@ -9,6 +9,7 @@ from lit_metrics.functional.classification._task import require_average
 from lit_metrics.functional.classification.precision_recall_curve import LINE_AVERAGES, precision_recall_curve_value
 
 if TYPE_CHECKING:
+    from lit_metrics._inputs import Validation
     from lit_metrics.functional.classification._curves import CurveAverage, Curves, SomeCurves, Thresholds
     from lit_metrics.functional.classification._task import Task
 
@@ -36,7 +37,7 @@ class PrecisionRecallCurve(CurveMetric):
         num_labels: int | None = None,
         average: CurveAverage = None,
         ignore_index: int | None = None,
-        validate_args: bool = True,
+        validate_args: Validation = True,
         *,
         logits: bool = False,
         **kwargs: Any,

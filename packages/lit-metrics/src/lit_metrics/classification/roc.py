@@ -10,6 +10,7 @@ from lit_metrics.functional.classification.precision_recall_curve import LINE_AV
 from lit_metrics.functional.classification.roc import roc_value
 
 if TYPE_CHECKING:
+    from lit_metrics._inputs import Validation
     from lit_metrics.functional.classification._curves import CurveAverage, Curves, SomeCurves, Thresholds
     from lit_metrics.functional.classification._task import Task
 
@@ -37,7 +38,7 @@ class ROC(CurveMetric):
         num_labels: int | None = None,
         average: CurveAverage = None,
         ignore_index: int | None = None,
-        validate_args: bool = True,
+        validate_args: Validation = True,
         *,
         logits: bool = False,
         **kwargs: Any,

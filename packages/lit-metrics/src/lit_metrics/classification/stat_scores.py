@@ -7,7 +7,7 @@ and `MultilabelTask`.
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -26,6 +26,9 @@ from lit_metrics.functional.classification._task import (
 )
 from lit_metrics.functional.classification.stat_scores import Counts, stat_scores_value
 from lit_metrics.metric import Metric
+
+if TYPE_CHECKING:
+    from lit_metrics._inputs import Validation
 
 
 class StatScoresMetric(Metric):
@@ -76,7 +79,7 @@ class StatScoresMetric(Metric):
         multidim_average: MultidimAverage = "global",
         top_k: int = 1,
         ignore_index: int | None = None,
-        validate_args: bool = True,
+        validate_args: Validation = True,
         zero_division: float = 0,
         *,
         logits: bool = False,
@@ -84,7 +87,7 @@ class StatScoresMetric(Metric):
         matrix: bool = False,
         **kwargs: Any,
     ) -> None:
-        super().__init__(**kwargs)
+        super().__init__(validate_args=validate_args, **kwargs)
         require_average(average, self.averages)
         if zero_division != 0 and not self.is_ratio:
             raise ValueError(f"{type(self).__name__} divides nothing and must do without zero_division")
@@ -105,7 +108,7 @@ class StatScoresMetric(Metric):
             "top_k": top_k,
             "ignore_index": ignore_index,
             "logits": logits,
-            "validate_args": validate_args,
+            "validate_args": bool(validate_args),
             "classless": self.classless,
             "matrix": matrix,
         }
@@ -214,7 +217,7 @@ class BinaryTask(StatScoresMetric):
         threshold: float = 0.5,
         multidim_average: MultidimAverage = "global",
         ignore_index: int | None = None,
-        validate_args: bool = True,
+        validate_args: Validation = True,
         zero_division: float = 0,
         *,
         logits: bool = False,
@@ -253,7 +256,7 @@ class MulticlassTask(StatScoresMetric):
         average: Average = "macro",
         multidim_average: MultidimAverage = "global",
         ignore_index: int | None = None,
-        validate_args: bool = True,
+        validate_args: Validation = True,
         zero_division: float = 0,
         **kwargs: Any,
     ) -> None:
@@ -292,7 +295,7 @@ class MultilabelTask(StatScoresMetric):
         average: Average = "macro",
         multidim_average: MultidimAverage = "global",
         ignore_index: int | None = None,
-        validate_args: bool = True,
+        validate_args: Validation = True,
         zero_division: float = 0,
         *,
         logits: bool = False,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from lit_metrics._inputs import checks_are_free
 from lit_metrics.functional.classification._curves import CurveConfig, bad_target, curve_state
 from lit_metrics.functional.classification._sketch import (
     compress,
@@ -21,6 +22,7 @@ from lit_metrics.functional.classification.average_precision import points_avera
 from lit_metrics.metric import Metric
 
 if TYPE_CHECKING:
+    from lit_metrics._inputs import Validation
     from lit_metrics.functional.classification._curves import Points
 
 _MAX_ENTRIES = 64
@@ -51,11 +53,11 @@ class StreamingCurve(Metric):
     invalid: Tensor
 
     def __init__(
-        self, eps: float = 0.01, ignore_index: int | None = None, validate_args: bool = True, **kwargs: Any
+        self, eps: float = 0.01, ignore_index: int | None = None, validate_args: Validation = True, **kwargs: Any
     ) -> None:
-        super().__init__(**kwargs)
+        super().__init__(validate_args=validate_args, **kwargs)
         self.resolution = sketch_resolution(eps)
-        self.config = CurveConfig("binary", None, None, ignore_index, False, validate_args)
+        self.config = CurveConfig("binary", None, None, ignore_index, False, bool(validate_args))
         self.add_state("nodes", [], dist_reduce_fx="cat")
         self.add_state("invalid", torch.zeros((), dtype=torch.long), dist_reduce_fx="sum")
 
@@ -69,7 +71,7 @@ class StreamingCurve(Metric):
         """
         batch = curve_state(self.config, preds, target, sample_weight)
         self.nodes.append(sketch_rows(batch["scores"], batch["target"], batch["weights"]))
-        if not batch["scores"].is_cpu:  # host memory has refused them
+        if not checks_are_free(batch["scores"]):  # host memory has refused them
             self.invalid += invalid_elements(batch["scores"], batch["target"])
         if sum(map(len, self.nodes)) > 12 * self.resolution:
             self.nodes = [compress(torch.cat(self.nodes), self.resolution)]

@@ -37,6 +37,7 @@ class PanopticMetric(Metric):
     true_positives: Tensor
     false_positives: Tensor
     false_negatives: Tensor
+    invalid: Tensor
 
     def __init__(
         self,
@@ -52,6 +53,7 @@ class PanopticMetric(Metric):
         self.add_state("iou_sum", torch.zeros(size, dtype=torch.float64), dist_reduce_fx="sum")
         for name in ("true_positives", "false_positives", "false_negatives"):
             self.add_state(name, torch.zeros(size, dtype=torch.long), dist_reduce_fx="sum")
+        self.add_state("invalid", torch.tensor(0), dist_reduce_fx="sum")
 
     @property
     def group_key(self) -> Any:
@@ -63,9 +65,14 @@ class PanopticMetric(Metric):
         options = (self.things, self.stuffs, self.allow_unknown_preds_category, self.modified)
         self.accumulate(panoptic_state(preds, target, *options))
 
-    def counts(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    def check_state(self) -> None:
+        """Raises for unknown categories in predictions that an accelerator counted."""
+        if not self.invalid.is_meta and int(self.invalid):
+            raise ValueError(f"{int(self.invalid)} pixels of preds had a category that is no thing and no stuff")
+
+    def counts(self) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
         """Returns the states, for `panoptic_value`."""
-        return self.iou_sum, self.true_positives, self.false_positives, self.false_negatives
+        return self.iou_sum, self.true_positives, self.false_positives, self.false_negatives, self.invalid
 
 
 class PanopticQuality(PanopticMetric):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -53,12 +54,32 @@ class ScoreMetric(Metric):
             self.add_state("sum_score", torch.zeros(shape, dtype=torch.float64), dist_reduce_fx="sum")
             self.add_state("total", torch.zeros(shape, dtype=torch.long), dist_reduce_fx="sum")
 
-    def take(self, scores: Tensor, sample_weight: Any) -> None:
-        """Takes in the scores of one batch; for use in `update`."""
-        self.accumulate(score_sums(scores, self.num_outputs, sample_weight, self.reduction))
+    def take(self, scores: Tensor, sample_weight: Any, **counts: Tensor | int) -> None:
+        """Takes in the scores of one batch, and what the subclass counts besides; for use in `update`."""
+        self.accumulate(score_sums(scores, self.num_outputs, sample_weight, self.reduction) | counts)
 
     def compute(self) -> Tensor:
         """Returns the value of everything seen; nan (with `"none"`: nothing) if that is nothing."""
         if self.reduction in ("none", None):
             return torch.cat(self.scores) if self.scores else torch.zeros(0, dtype=torch.float64, device=self.device)
         return score_value(self.sum_score, self.total, self.reduction, self._root)
+
+
+class RangedScoreMetric(ScoreMetric):
+    """Means of scores that only values in some range have; arguments as in `ScoreMetric`."""
+
+    invalid: Tensor
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.add_state("invalid", torch.tensor(0), dist_reduce_fx="sum")
+
+    @property
+    @abstractmethod
+    def wanted(self) -> str:
+        """What is said of values out of range."""
+
+    def check_state(self) -> None:
+        """Raises for values out of range that an accelerator counted."""
+        if not self.invalid.is_meta and int(self.invalid):
+            raise ValueError(f"{self.wanted}; {int(self.invalid)} were not")

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from lit_metrics.functional.regression.divergence import js_divergences, kl_divergences
-from lit_metrics.regression._scores import ScoreMetric
+from lit_metrics.functional.regression.divergence import NEGATIVE, js_divergences, kl_divergences
+from lit_metrics.regression._scores import RangedScoreMetric
 
 if TYPE_CHECKING:
     from lit_metrics.functional.regression._scores import ScoreReduction
 
 
-class KLDivergence(ScoreMetric):
+class KLDivergence(RangedScoreMetric):
     """Kullback-Leibler divergence of rows; see `lit_metrics.functional.kl_divergence`.
 
     Args:
@@ -29,6 +29,7 @@ class KLDivergence(ScoreMetric):
 
     higher_is_better = False
     is_differentiable = True
+    wanted = NEGATIVE
 
     def __init__(self, log_prob: bool = False, reduction: ScoreReduction = "mean", **kwargs: Any) -> None:
         super().__init__(reduction=reduction, **kwargs)
@@ -38,10 +39,11 @@ class KLDivergence(ScoreMetric):
 
     def update(self, p: Any, q: Any, sample_weight: Any = None) -> None:
         """Takes in `(N, D)` probabilities; `sample_weight` is `(N,)`."""
-        self.take(kl_divergences(p, q, self.log_prob), sample_weight)
+        scores, invalid = kl_divergences(p, q, self.log_prob)
+        self.take(scores, sample_weight, invalid=invalid)
 
 
-class JensenShannonDivergence(ScoreMetric):
+class JensenShannonDivergence(RangedScoreMetric):
     """Jensen-Shannon divergence of rows; see `lit_metrics.functional.jensen_shannon_divergence`.
 
     Args:
@@ -59,6 +61,7 @@ class JensenShannonDivergence(ScoreMetric):
 
     higher_is_better = False
     is_differentiable = True
+    wanted = NEGATIVE
 
     def __init__(self, log_prob: bool = False, reduction: ScoreReduction = "mean", **kwargs: Any) -> None:
         super().__init__(reduction=reduction, **kwargs)
@@ -68,4 +71,5 @@ class JensenShannonDivergence(ScoreMetric):
 
     def update(self, p: Any, q: Any, sample_weight: Any = None) -> None:
         """Takes in `(N, D)` probabilities; `sample_weight` is `(N,)`."""
-        self.take(js_divergences(p, q, self.log_prob), sample_weight)
+        scores, invalid = js_divergences(p, q, self.log_prob)
+        self.take(scores, sample_weight, invalid=invalid)

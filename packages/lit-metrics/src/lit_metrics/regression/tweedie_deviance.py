@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from lit_metrics.functional.regression.tweedie_deviance import require_power, tweedie_deviances
-from lit_metrics.regression._scores import ScoreMetric
+from lit_metrics.functional.regression.tweedie_deviance import require_power, tweedie_deviances, tweedie_range
+from lit_metrics.regression._scores import RangedScoreMetric
 
 
-class TweedieDevianceScore(ScoreMetric):
+class TweedieDevianceScore(RangedScoreMetric):
     """Mean deviance of a Tweedie distribution; see `lit_metrics.functional.tweedie_deviance_score`.
 
     Args:
@@ -33,4 +33,10 @@ class TweedieDevianceScore(ScoreMetric):
 
     def update(self, preds: Any, targets: Any, sample_weight: Any = None) -> None:
         """Takes in one batch; `sample_weight` is `(N,)` or one weight per element."""
-        self.take(tweedie_deviances(preds, targets, self.power), sample_weight)
+        scores, invalid = tweedie_deviances(preds, targets, self.power)
+        self.take(scores, sample_weight, invalid=invalid)
+
+    @property
+    def wanted(self) -> str:
+        """The values that the distribution takes."""
+        return tweedie_range(self.power)

@@ -95,7 +95,7 @@ class QueryMetric(Metric):
 
     def check_state(self) -> None:
         """Raises for invalid scores and relevance that an accelerator keeps."""
-        if self.preds and self.device.type not in ("cpu", "meta"):
+        if self.preds and self.device.type != "meta":
             require_values(torch.cat(self.preds), torch.cat(self.target), self.graded, self.ignore_index)
 
     def ranking(self) -> Ranking:

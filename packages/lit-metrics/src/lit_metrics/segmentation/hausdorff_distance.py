@@ -7,7 +7,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from lit_metrics.functional.segmentation._regions import InputFormat, require_segmentation, sum_of_defined
+from lit_metrics.functional.segmentation._regions import (
+    InputFormat,
+    raise_if_outside,
+    require_segmentation,
+    sum_of_defined,
+)
 from lit_metrics.functional.segmentation.hausdorff_distance import (
     DistanceMetric,
     hausdorff_state,
@@ -72,12 +77,17 @@ class HausdorffDistance(Metric):
         }
         self.add_state("total", torch.tensor(0.0, dtype=torch.float64), dist_reduce_fx="sum")
         self.add_state("count", torch.tensor(0), dist_reduce_fx="sum")
+        self.add_state("invalid", torch.tensor(0), dist_reduce_fx="sum")
 
     def update(self, preds: Any, target: Any) -> None:
         """Takes in segmentations of N samples, in the metric's input format."""
-        distances = hausdorff_state(preds, target, **self._options)
+        distances, invalid = hausdorff_state(preds, target, **self._options)
         total, count = sum_of_defined(distances.flatten())
-        self.accumulate({"total": total, "count": count})
+        self.accumulate({"total": total, "count": count, "invalid": invalid})
+
+    def check_state(self) -> None:
+        """Raises for labels out of range that an accelerator counted."""
+        raise_if_outside(self.invalid)
 
     def compute(self) -> Tensor:
         """Returns the mean distance; nan if no class was seen."""

@@ -36,6 +36,7 @@ class Perplexity(Metric):
 
     total_log_probs: Tensor
     count: Tensor
+    invalid: Tensor
 
     def __init__(self, ignore_index: int | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -44,10 +45,16 @@ class Perplexity(Metric):
         self.ignore_index = ignore_index
         self.add_state("total_log_probs", torch.tensor(0.0, dtype=torch.float64), dist_reduce_fx="sum")
         self.add_state("count", torch.tensor(0), dist_reduce_fx="sum")
+        self.add_state("invalid", torch.tensor(0), dist_reduce_fx="sum")
 
     def update(self, preds: Any, target: Any, sample_weight: Any = None) -> None:
         """Takes in `(B, S, V)` logits and `(B, S)` token ids; `sample_weight` is `(B,)` or `(B, S)`."""
         self.accumulate(perplexity_state(preds, target, self.ignore_index, sample_weight))
+
+    def check_state(self) -> None:
+        """Raises for token ids out of range that an accelerator counted."""
+        if not self.invalid.is_meta and int(self.invalid):
+            raise ValueError(f"target must hold token ids of the vocabulary; {int(self.invalid)} were out of range")
 
     def compute(self) -> Tensor:
         """Returns the perplexity; nan if no token was seen."""

@@ -59,7 +59,7 @@ class ByGroup(StateBank):
     def group_key(self) -> Any:
         """Equal for the same groups of metrics that count the same."""
         key = self.metric.group_key
-        return None if key is None else ("by_group", self.size, key)
+        return None if key is None else ("by_group", self.size, key, self.metric.validate_args)
 
     def update(self, *args: Any, group: Any, **kwargs: Any) -> None:
         """Takes in one batch.

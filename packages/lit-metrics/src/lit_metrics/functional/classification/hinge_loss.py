@@ -62,10 +62,9 @@ def hinge_loss_state(
         target.reshape(-1),
         weights.reshape(-1),
     )
-    valid = (target >= 0) & (target < classes)
+    valid = (target >= 0) & (target < classes) & ~scores.isnan().reshape(len(target), -1).any(1)
     if validate_args and checks_are_free(target) and not (valid | (weights == 0)).numpy().all():
-        known = "" if ignore_index is None else f" or ignore_index={ignore_index}"
-        raise ValueError(f"target must hold labels in [0, {classes - 1}]{known}; got others")
+        raise ValueError(invalid_hinge_inputs(num_classes, ignore_index))
     loss = _loss(scores, target.clamp(0, classes - 1), num_classes, multiclass_mode).double()
     loss = loss.square() if squared else loss
     shape = (-1,) + (1,) * (loss.ndim - 1)
@@ -73,6 +72,12 @@ def hinge_loss_state(
         loss = torch.where(valid.view(shape), loss, torch.nan)
     loss = torch.where((weights > 0).view(shape), loss * weights.view(shape), 0)
     return {"measures": loss.sum(0), "total": weights.sum()}
+
+
+def invalid_hinge_inputs(num_classes: int | None, ignore_index: int | None) -> str:
+    """Returns what is said of invalid values; where looking at them is not free they make the sum nan."""
+    known = "" if ignore_index is None else f" or ignore_index={ignore_index}"
+    return f"preds must hold no NaN, and target labels in [0, {(num_classes or 2) - 1}]{known}; got others"
 
 
 def _loss(scores: Tensor, target: Tensor, num_classes: int | None, mode: MulticlassMode) -> Tensor:

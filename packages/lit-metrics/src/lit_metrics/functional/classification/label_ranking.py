@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 COVERAGE, PRECISION, LOSS = range(3)
 
 
+INVALID = "preds must hold no NaN, and target labels 0 and 1; got other values"
+
+
 def label_ranking_state(
     num_labels: int,
     preds: Any,
@@ -40,7 +43,7 @@ def label_ranking_state(
     valid = torch.ones_like(target, dtype=torch.bool) if ignore_index is None else target != ignore_index
     wrong = (valid & (preds.isnan() | ((target != 0) & (target != 1)))).any(1)
     if validate_args and checks_are_free(wrong) and wrong.numpy().any():
-        raise ValueError("preds must hold no NaN, and target labels 0 and 1; got other values")
+        raise ValueError(INVALID)
     measures = _measures(to_float(preds), valid & (target == 1), valid)
     if validate_args:
         measures = torch.where(wrong.unsqueeze(-1), torch.nan, measures)

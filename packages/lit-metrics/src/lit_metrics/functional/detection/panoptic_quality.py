@@ -99,11 +99,13 @@ def panoptic_state(
     def count(category: Tensor, flags: Tensor) -> Tensor:
         return zeros.long().index_add(0, category, flags.long())[:size]
 
+    strays = sides[0][0] == size
     return {
         "iou_sum": zeros.index_add(0, category_p[p], torch.where(matched, overlap, 0.0))[:size],
         "true_positives": count(category_t, hit_t),
         "false_positives": count(category_p, false_p),
         "false_negatives": count(category_t, false_t),
+        "invalid": strays.sum() * (not allow_unknown_preds_category),
     }
 
 
@@ -112,6 +114,7 @@ def panoptic_value(
     true_positives: Tensor,
     false_positives: Tensor,
     false_negatives: Tensor,
+    invalid: Tensor,
     return_sq_and_rq: bool = False,
     return_per_class: bool = False,
 ) -> Tensor:

@@ -41,19 +41,28 @@ def fleiss_kappa_state(ratings: Any, mode: Mode) -> dict[str, Tensor | int]:
         if checks_are_free(counts) and (counts.numpy() < 0).any():
             raise ValueError(f"ratings must not be negative, got {int(counts.numpy().min())}")
     raters = counts.sum(1)
+    if checks_are_free(raters) and len(raters) and (fewest := raters.numpy().min()) != (most := raters.numpy().max()):
+        raise ValueError(_uneven(fewest, most))
     return {
         "categories": counts.sum(0),
         "squares": counts.square().sum(),
         "samples": counts.shape[0],
-        "fewest": raters.amin(),
+        # Negative ratings, where nobody could refuse them, say so by a number of raters that cannot be.
+        "fewest": torch.where((counts < 0).any(), -1, raters.amin()),
         "most": raters.amax(),
     }
 
 
 def raise_if_uneven(fewest: Tensor, most: Tensor, samples: Tensor | int) -> None:
     """Raises a `ValueError` if samples had different numbers of raters."""
+    if not most.is_meta and int(samples) and int(fewest) < 0:
+        raise ValueError("ratings must not be negative; some were")
     if not most.is_meta and int(samples) and int(fewest) != int(most):
-        raise ValueError(f"every sample must have the same number of raters, got from {int(fewest)} to {int(most)}")
+        raise ValueError(_uneven(fewest, most))
+
+
+def _uneven(fewest: Any, most: Any) -> str:
+    return f"every sample must have the same number of raters, got from {int(fewest)} to {int(most)}"
 
 
 def fleiss_kappa_value(categories: Tensor, squares: Tensor, samples: Tensor | int, most: Tensor) -> Tensor:

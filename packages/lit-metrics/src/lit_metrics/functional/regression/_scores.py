@@ -60,10 +60,13 @@ def require_score_reduction(reduction: Any) -> None:
         raise ValueError(f"reduction must be 'mean', 'sum', 'none' or None, got {reduction!r}")
 
 
-def require_values(fits: Tensor, message: str) -> None:
-    """Raises a `ValueError` with `message` if a value does not fit, where looking is free."""
-    if checks_are_free(fits) and not fits.numpy().all():
+def require_values(fits: Tensor, message: str) -> Tensor | int:
+    """Raises a `ValueError` with `message` if a value does not fit, where looking is free; elsewhere counts them."""
+    if not checks_are_free(fits):
+        return (~fits).sum()
+    if not fits.numpy().all():
         raise ValueError(message)
+    return 0
 
 
 def score_sums(

@@ -13,17 +13,19 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
-def _log_probabilities(p: Any, q: Any, log_prob: bool) -> tuple[Tensor, Tensor]:
-    """Returns the logarithms of both distributions, normalised unless they came as logarithms."""
+NEGATIVE = "p and q must hold probabilities or counts of at least 0"
+
+
+def _log_probabilities(p: Any, q: Any, log_prob: bool) -> tuple[Tensor, Tensor, Tensor | int]:
+    """Returns the logarithms of both, normalised unless they came as logarithms, and how many values are negative."""
     p, q = real_pair(p, q, ("p", "q"))
     if p.ndim != 2:
         raise ValueError(f"p and q must have shape (N, D), got {tuple(p.shape)}")
     p, q = p.double(), q.double()
     if log_prob:
-        return p, q
-    require_values((p >= 0) | p.isnan(), "p must hold probabilities or counts of at least 0")
-    require_values((q >= 0) | q.isnan(), "q must hold probabilities or counts of at least 0")
-    return (p / p.sum(1, keepdim=True)).log(), (q / q.sum(1, keepdim=True)).log()
+        return p, q, 0
+    invalid = require_values(~(torch.stack([p, q]) < 0), NEGATIVE)
+    return (p / p.sum(1, keepdim=True)).log(), (q / q.sum(1, keepdim=True)).log(), invalid
 
 
 def _divergence(log_p: Tensor, log_q: Tensor) -> Tensor:
@@ -33,16 +35,17 @@ def _divergence(log_p: Tensor, log_q: Tensor) -> Tensor:
     return (log_p.exp() * ratio).sum(1)
 
 
-def kl_divergences(p: Any, q: Any, log_prob: bool = False) -> Tensor:
-    """Returns the Kullback-Leibler divergence of each row, in float64."""
-    return _divergence(*_log_probabilities(p, q, log_prob))
+def kl_divergences(p: Any, q: Any, log_prob: bool = False) -> tuple[Tensor, Tensor | int]:
+    """Returns the Kullback-Leibler divergence of each row, in float64, and the number of negative inputs."""
+    log_p, log_q, invalid = _log_probabilities(p, q, log_prob)
+    return _divergence(log_p, log_q), invalid
 
 
-def js_divergences(p: Any, q: Any, log_prob: bool = False) -> Tensor:
-    """Returns the Jensen-Shannon divergence of each row, in float64."""
-    log_p, log_q = _log_probabilities(p, q, log_prob)
+def js_divergences(p: Any, q: Any, log_prob: bool = False) -> tuple[Tensor, Tensor | int]:
+    """Returns the Jensen-Shannon divergence of each row, in float64, and the number of negative inputs."""
+    log_p, log_q, invalid = _log_probabilities(p, q, log_prob)
     mixture = torch.logaddexp(log_p, log_q) - math.log(2)
-    return (_divergence(log_p, mixture) + _divergence(log_q, mixture)) / 2
+    return (_divergence(log_p, mixture) + _divergence(log_q, mixture)) / 2, invalid
 
 
 def kl_divergence(
@@ -68,7 +71,7 @@ def kl_divergence(
         >>> kl_divergence([[0.36, 0.48, 0.16]], [[1 / 3, 1 / 3, 1 / 3]])
         tensor(0.0853, dtype=torch.float64)
     """
-    return reduce_scores(kl_divergences(p, q, log_prob), sample_weight=sample_weight, reduction=reduction)
+    return reduce_scores(kl_divergences(p, q, log_prob)[0], sample_weight=sample_weight, reduction=reduction)
 
 
 def jensen_shannon_divergence(
@@ -96,4 +99,4 @@ def jensen_shannon_divergence(
         >>> jensen_shannon_divergence([[1.0, 0.0]], [[0.0, 1.0]])
         tensor(0.6931, dtype=torch.float64)
     """
-    return reduce_scores(js_divergences(p, q, log_prob), sample_weight=sample_weight, reduction=reduction)
+    return reduce_scores(js_divergences(p, q, log_prob)[0], sample_weight=sample_weight, reduction=reduction)

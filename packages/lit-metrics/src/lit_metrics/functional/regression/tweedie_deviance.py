@@ -18,21 +18,25 @@ def require_power(power: Any) -> None:
         raise ValueError(f"power must be a number outside (0, 1), where no Tweedie distribution exists, got {power!r}")
 
 
-def tweedie_deviances(preds: Any, targets: Any, power: float = 0.0) -> Tensor:
-    """Returns the deviance of each element in float64; nan for values that the distribution cannot take.
+def tweedie_range(power: float) -> str:
+    """Returns what values a distribution of this power takes."""
+    needs_target = "of any sign" if power < 0 else "0 or more" if power < 2 else "above 0"
+    return f"power={power} needs preds above 0 and targets {needs_target}"
+
+
+def tweedie_deviances(preds: Any, targets: Any, power: float = 0.0) -> tuple[Tensor, Tensor | int]:
+    """Returns the deviance of each element in float64, and how many are out of range (and nan), where none may look.
 
     Raises:
         ValueError: If `preds` or `targets` are out of range, where looking is free.
     """
     m, y = (value.double() for value in real_pair(preds, targets, ("preds", "targets")))
     if power == 0:
-        return (y - m).square()
-    needs_target = "of any sign" if power < 0 else "0 or more" if power < 2 else "above 0"
+        return (y - m).square(), 0
     fits = m > 0
     if power >= 1:
         fits = fits & (y >= 0 if power < 2 else y > 0)
-    message = f"power={power} needs preds above 0 and targets {needs_target}"
-    require_values(fits | m.isnan() | y.isnan(), message)
+    invalid = require_values(fits | m.isnan() | y.isnan(), tweedie_range(power))
     # Values out of range are replaced before the formula, so that they give nan and finite gradients elsewhere.
     m, y = torch.where(fits, m, 1.0), torch.where(fits, y, 1.0)
     if power == 1:
@@ -46,7 +50,7 @@ def tweedie_deviances(preds: Any, targets: Any, power: float = 0.0) -> Tensor:
             - y * m.pow(1 - power) / (1 - power)
             + m.pow(2 - power) / (2 - power)
         )
-    return torch.where(fits, 2 * deviance, torch.nan)
+    return torch.where(fits, 2 * deviance, torch.nan), invalid
 
 
 def tweedie_deviance_score(preds: Any, targets: Any, power: float = 0.0, *, sample_weight: Any = None) -> Tensor:
@@ -74,4 +78,4 @@ def tweedie_deviance_score(preds: Any, targets: Any, power: float = 0.0, *, samp
         tensor(1.2083, dtype=torch.float64)
     """
     require_power(power)
-    return reduce_scores(tweedie_deviances(preds, targets, power), sample_weight=sample_weight)
+    return reduce_scores(tweedie_deviances(preds, targets, power)[0], sample_weight=sample_weight)

@@ -48,10 +48,17 @@ def _indices_or_masks(value: Tensor, name: str, channels: bool, num_classes: int
     return value.bool()
 
 
+def _unknown(value: Tensor, num: int) -> Tensor | int:
+    """Returns how many integers are outside of [0, num), where looking at them is not free."""
+    if checks_are_free(value) or value.is_floating_point() or value.dtype == torch.bool:
+        return 0
+    return ((value < 0) | (value >= num)).sum()
+
+
 def as_regions(
     preds: Any, target: Any, num_classes: int | None, input_format: InputFormat
-) -> tuple[Tensor, Tensor, int]:
-    """Returns both inputs as class indices (int64) or masks (bool), and the number of classes.
+) -> tuple[Tensor, Tensor, int, Tensor | int]:
+    """Returns both inputs as class indices (int64) or masks (bool), the number of classes, and that of unknown values.
 
     Raises:
         ValueError: If shapes, channels or labels do not fit.
@@ -77,11 +84,10 @@ def as_regions(
             f"preds and target must have the same samples and pixels, got {tuple(preds.shape)} and"
             f" {tuple(target.shape)} with input_format={input_format!r}"
         )
-    return (
-        _indices_or_masks(preds, "preds", channels[0], num_classes),
-        _indices_or_masks(target, "target", channels[1], num_classes),
-        num_classes,
-    )
+    sides = ((preds, "preds", channels[0]), (target, "target", channels[1]))
+    invalid = sum(_unknown(value, 2 if masks else num_classes) for value, _, masks in sides)
+    p, t = (_indices_or_masks(value, name, masks, num_classes) for value, name, masks in sides)
+    return p, t, num_classes, invalid
 
 
 def as_masks(regions: Tensor, num_classes: int) -> Tensor:
@@ -95,16 +101,15 @@ def as_masks(regions: Tensor, num_classes: int) -> Tensor:
 def region_state(
     preds: Any, target: Any, num_classes: int | None, include_background: bool, input_format: InputFormat
 ) -> tuple[Tensor, Tensor, Tensor, Tensor | int]:
-    """Returns pixels `(N, C)` in both, in preds, in target, and the number of pixels with an unknown label."""
-    p, t, num = as_regions(preds, target, num_classes, input_format)
+    """Returns pixels `(N, C)` in both, in preds, in target, and the number of unknown labels."""
+    p, t, num, invalid = as_regions(preds, target, num_classes, input_format)
     first = 0 if include_background else 1
-    invalid: Tensor | int = 0
     if p.dtype == t.dtype == torch.long:
         index = (torch.arange(len(p), device=p.device).view(-1, *[1] * (p.ndim - 1)) * num + t) * num + p
         cells = len(p) * num * num
         if not checks_are_free(p):
             outside = (p < 0) | (p >= num) | (t < 0) | (t >= num)
-            index, invalid = torch.where(outside, cells, index), outside.sum()
+            index = torch.where(outside, cells, index)
         matrix = count_cells(index, cells + 1)[:-1].view(len(p), num, num)
         overlap, in_preds, in_target = matrix.diagonal(dim1=1, dim2=2), matrix.sum(1), matrix.sum(2)
     else:
@@ -116,7 +121,7 @@ def region_state(
 def raise_if_outside(invalid: Tensor | int) -> None:
     """Raises a `ValueError` if an accelerator counted labels out of range."""
     if not (isinstance(invalid, Tensor) and invalid.is_meta) and int(invalid):
-        raise ValueError(f"{int(invalid)} pixels had a class index outside of [0, num_classes)")
+        raise ValueError(f"{int(invalid)} class indices were outside of [0, num_classes), or masks not 0 and 1")
 
 
 def sum_of_defined(scores: Tensor, dim: int = 0) -> tuple[Tensor, Tensor]:

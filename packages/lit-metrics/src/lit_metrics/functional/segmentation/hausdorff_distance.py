@@ -10,7 +10,13 @@ from torch import Tensor
 
 from lit_metrics._inputs import as_tensor
 from lit_metrics.functional.clustering._labels import require_num_classes
-from lit_metrics.functional.segmentation._regions import InputFormat, as_masks, as_regions, require_segmentation
+from lit_metrics.functional.segmentation._regions import (
+    InputFormat,
+    as_masks,
+    as_regions,
+    raise_if_outside,
+    require_segmentation,
+)
 
 DistanceMetric: TypeAlias = Literal["euclidean", "chessboard", "taxicab"]
 _NORMS = {"euclidean": 2.0, "chessboard": float("inf"), "taxicab": 1.0}
@@ -60,9 +66,9 @@ def hausdorff_state(
     spacing: Any,
     directed: bool,
     input_format: InputFormat,
-) -> Tensor:
-    """Returns the distance of each sample and class, `(N, C)`."""
-    p, t, _ = as_regions(preds, target, num_classes, input_format)
+) -> tuple[Tensor, Tensor | int]:
+    """Returns the distance of each sample and class, `(N, C)`, and the number of unknown labels."""
+    p, t, _, invalid = as_regions(preds, target, num_classes, input_format)
     first = 0 if include_background else 1
     p, t = outlines(as_masks(p, num_classes)[:, first:]), outlines(as_masks(t, num_classes)[:, first:])
     dims = p.ndim - 2
@@ -80,7 +86,7 @@ def hausdorff_state(
                     value[n, c] = torch.maximum(value[n, c], _farthest(other, mine, norm))
             elif len(mine) or len(other):
                 value[n, c] = torch.inf
-    return value
+    return value, invalid
 
 
 def hausdorff_distance(
@@ -124,6 +130,8 @@ def hausdorff_distance(
     """
     require_segmentation(num_classes, include_background, input_format)
     require_distance(num_classes, distance_metric, directed)
-    return hausdorff_state(
+    distances, invalid = hausdorff_state(
         preds, target, num_classes, include_background, distance_metric, spacing, directed, input_format
     )
+    raise_if_outside(invalid)
+    return distances

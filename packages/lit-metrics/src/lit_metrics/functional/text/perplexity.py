@@ -33,19 +33,22 @@ def perplexity_state(
             raise ValueError(
                 f"target must hold token ids in [0, {preds.shape[-1] - 1}], got {ids.min()} to {ids.max()}"
             )
+    in_range = (words >= 0) & (words < preds.shape[-1])
+    invalid: Tensor | int = 0 if checks_are_free(words) else (~in_range).sum()
+    words = torch.where(in_range, words, 0)
     scores = to_float(preds)
     largest = scores.amax(-1, keepdim=True).detach()
     log_total = (scores - largest).exp().sum(-1, dtype=torch.float64).log()
     loss = log_total - (scores.gather(-1, words[..., None]).squeeze(-1).double() - largest.squeeze(-1).double())
     if sample_weight is None:
         if kept is None:
-            return {"total_log_probs": loss.sum(), "count": loss.numel()}
-        return {"total_log_probs": torch.where(kept, loss, 0).sum(), "count": kept.sum()}
+            return {"total_log_probs": loss.sum(), "count": loss.numel(), "invalid": invalid}
+        return {"total_log_probs": torch.where(kept, loss, 0).sum(), "count": kept.sum(), "invalid": invalid}
     weights = as_weights(sample_weight, loss.shape, loss.device)
     if kept is not None:
         weights = torch.where(kept, weights, 0)
         loss = torch.where(kept, loss, 0)
-    return {"total_log_probs": (weights * loss).sum(), "count": weights.sum()}
+    return {"total_log_probs": (weights * loss).sum(), "count": weights.sum(), "invalid": invalid}
 
 
 def perplexity_value(total_log_probs: Tensor, count: Tensor | int) -> Tensor:
