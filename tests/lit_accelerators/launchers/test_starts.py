@@ -68,7 +68,7 @@ def test_each_word_has_its_launcher(word: Any, kind: type[Launcher], devices: in
 
 @pytest.mark.parametrize("strategy", [DDPStrategy, FSDPStrategy])
 def test_a_word_that_does_not_exist_is_refused_with_those_that_do(strategy: Any) -> None:
-    with pytest.raises(ValueError, match="start must be one of 'script', .*'ray' or make a launcher, got 'threads'"):
+    with pytest.raises(ValueError, match=r"start must be one of 'script', .*'ray' or make a launcher, got 'threads'"):
         strategy(indices=[0, 1], start="threads")
 
 
