@@ -137,6 +137,57 @@ def test_what_an_epoch_gathered_before_it_was_cut_is_counted_once(tmp_path, befo
     )
 
 
+class Late(Classifier):
+    """Built on the meta device: in ``__init__``, or only in the processes of the run."""
+
+    def __init__(self, in_init: bool) -> None:
+        super().__init__()
+        self.net = self.head = None
+        if in_init:
+            self.build()
+
+    def configure_model(self):
+        if self.net is None:
+            self.build()
+
+    def build(self) -> None:
+        with torch.device("meta"):
+            self.net = nn.Sequential(nn.Linear(6, 16), nn.Tanh(), nn.Linear(16, 8), nn.LayerNorm(8), nn.Dropout(0.0))
+            self.head = nn.Linear(8, 3)
+
+
+@pytest.mark.parametrize("strategy", ["auto", "fsdp_fork", "model_parallel"])
+@pytest.mark.parametrize("in_init", [True, False])
+def test_a_module_on_the_meta_device_is_filled_and_trained_as_one_in_memory(tmp_path, strategy, in_init):
+    torch.manual_seed(11)
+    model = Classifier()
+    loader = DataLoader(data(61), 8)
+    make_trainer(tmp_path / "one", None, max_epochs=1).fit(model, loader)
+
+    late = Late(in_init)
+    torch.manual_seed(11)
+    options = {"max_epochs": 1, "logger": False, "enable_progress_bar": False, "default_root_dir": tmp_path / "late"}
+    if strategy == "model_parallel":
+        trainer = make_trainer(tmp_path / "late", (2, 2), max_epochs=1)
+        loader = DataLoader(data(61), 4)
+    elif strategy == "fsdp_fork":
+        trainer = Trainer(accelerator="cpu", devices=2, strategy=strategy, gradient_clip_val=0.5, **options)
+        loader = DataLoader(data(61), 4)
+    else:
+        trainer = Trainer(accelerator="cpu", devices=1, gradient_clip_val=0.5, **options)
+    if in_init or strategy == "auto":
+        trainer.fit(late, loader)
+        found = late.state_dict()
+    else:
+        with pytest.warns(UserWarning, match="in the processes of the run only"):
+            trainer.fit(late, loader)
+        found = torch.load(trainer.checkpoint_callback.best_model_path, weights_only=True)["state_dict"]
+    expected = model.state_dict()
+    assert sorted(found) == sorted(expected)
+    for name, value in found.items():
+        torch.testing.assert_close(value, expected[name], rtol=0, atol=1e-6)
+
+
 def test_predictions_are_written_once_in_the_order_of_the_dataset(tmp_path):
     torch.manual_seed(11)
     model = Classifier()
