@@ -1,7 +1,10 @@
 """From words to objects."""
 
 import os
+import sys
+from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -16,6 +19,7 @@ from lit_core import (
     ModelCheckpoint,
     ProgressBar,
     Trainer,
+    resolve,
 )
 from lit_core.callbacks import ModelSummary, TimeTable
 from lit_core.config import TrainerConfig
@@ -28,7 +32,7 @@ from lit_core.resolve import (
     resolve_strategy,
 )
 from lit_loggers import CSVLogger, TensorBoardLogger
-from tests.lit_core.tiny import Regression, Rows, trainer
+from tests.lit_core.tiny import Regression, Rows, loader, trainer
 
 
 def callbacks(**settings: Any) -> list[Callback]:
@@ -175,3 +179,39 @@ def test_plugins_take_the_place_of_what_words_choose() -> None:
 def test_plugins_of_no_kind_or_twice_of_one_are_refused(plugins: Any, error: type[Exception], message: str) -> None:
     with pytest.raises(error, match=message):
         trainer(plugins=plugins)
+
+
+class Registered(Callback):
+    """Of an installed package."""
+
+
+@pytest.fixture
+def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """An installed package that registers a callback for every Trainer."""
+    info = tmp_path / "other-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: other\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text("[lit_core.callbacks]\nother = other_callbacks:make\n")
+    other: Any = ModuleType("other_callbacks")
+    other.make = lambda: [Registered()]
+    monkeypatch.setitem(sys.modules, "other_callbacks", other)
+    monkeypatch.syspath_prepend(tmp_path)
+    resolve._registered.cache_clear()
+    yield
+    resolve._registered.cache_clear()
+
+
+@pytest.mark.usefixtures("package")
+def test_callbacks_of_installed_packages_join_but_not_in_trials() -> None:
+    given, seen = Callback(), []
+
+    class Looks(Regression):
+        def on_fit_start(self) -> None:
+            seen.append([type(callback) for callback in self.trainer.callbacks])
+
+    run = trainer(callbacks=given)
+    run.check(Looks(), loader())
+    run.fit(Looks(), loader())
+
+    assert run.callbacks[0] is given
+    assert [Registered in types for types in seen] == [False, True]

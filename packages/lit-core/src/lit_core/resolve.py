@@ -1,7 +1,9 @@
 """From words to objects: the one file of lit-core that names concrete classes of its siblings."""
 
+import functools
 import os
 from collections.abc import Callable, Sequence
+from importlib.metadata import EntryPoint, entry_points
 from typing import Any, TypeVar
 
 from lit_accelerators import ClusterEnvironment, LocalEnvironment, Precision, Strategy, make_strategy
@@ -14,6 +16,9 @@ from lit_core.callbacks.time_table import TimeTable
 from lit_core.config import TrainerConfig
 from lit_core.hooks import check_hook_names
 from lit_loggers import Logger, TensorBoardLogger, get_logger
+
+CALLBACKS_GROUP = "lit_core.callbacks"
+"""Entry points: functions without arguments that give a callback, or several, for every Trainer."""
 
 Plugin = TypeVar("Plugin")
 
@@ -65,9 +70,10 @@ def resolve_loggers(config: TrainerConfig, root: str) -> list[Logger]:
 
 
 def resolve_callbacks(config: TrainerConfig) -> list[Callback]:
-    """The callbacks given, and those that come by default: a checkpoint of the last epoch, a progress bar."""
-    given = config.callbacks
-    callbacks = list(given) if isinstance(given, (list, tuple)) else [] if given is None else [given]
+    """The callbacks given, those that installed packages register, and those that come by default."""
+    callbacks = _listed(config.callbacks)
+    if not any(isinstance(callback, Callback) and callback.exclusive for callback in callbacks):
+        callbacks += [callback for point in _registered() for callback in _listed(point.load()())]
     for callback in callbacks:
         if not isinstance(callback, Callback):
             raise TypeError(f"callbacks are Callback objects, got {type(callback).__name__} ({callback!r}).")
@@ -95,6 +101,16 @@ def resolve_callbacks(config: TrainerConfig) -> list[Callback]:
     return callbacks
 
 
+def _listed(given: Any) -> list[Any]:
+    return list(given) if isinstance(given, (list, tuple)) else [] if given is None else [given]
+
+
+@functools.cache
+def _registered() -> tuple[EntryPoint, ...]:
+    """Looked for once: reading what every installed package registers takes milliseconds."""
+    return tuple(entry_points(group=CALLBACKS_GROUP))
+
+
 def _check(callbacks: Sequence[Callback]) -> None:
     seen: dict[str, Callback] = {}
     for callback in callbacks:
@@ -109,7 +125,7 @@ def _check(callbacks: Sequence[Callback]) -> None:
 
 def join_callbacks(callbacks: list[Callback], configured: Any) -> list[Callback]:
     """Callbacks of the Trainer and of ``configure_callbacks``; the module's replace those of the same class."""
-    own = list(configured) if isinstance(configured, (list, tuple)) else [configured] if configured else []
+    own = _listed(configured)
     classes = {type(callback) for callback in own}
     joined = [c for c in callbacks if type(c) not in classes] + own
     _check(joined)
@@ -161,8 +177,7 @@ def _plugin(config: TrainerConfig, kind: Callable[..., Plugin]) -> Plugin | None
 
 
 def _plugins(config: TrainerConfig) -> list[Any]:
-    given = config.plugins
-    return list(given) if isinstance(given, (list, tuple)) else [] if given is None else [given]
+    return _listed(config.plugins)
 
 
 def resolve_root(config: TrainerConfig) -> str:

@@ -28,6 +28,9 @@ class Callback:
     phase: Phase = "observe"
     """When it runs inside an ``on_*_end`` event: ``"observe"``, then ``"decide"`` (stop?), then ``"save"``."""
 
+    exclusive: bool = False
+    """Whether the Trainer that has it takes none of the callbacks that installed packages register."""
+
     @property
     def state_key(self) -> str:
         """Key of this callback's state in a checkpoint; two callbacks of one class need different keys."""

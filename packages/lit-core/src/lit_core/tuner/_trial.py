@@ -87,6 +87,8 @@ def check_interrupt(trial: Trainer) -> None:
 class _NoStandstill(Callback):
     """Ends a training that makes no updates: it counts them, and would go on for ever."""
 
+    exclusive = True
+
     def on_train_epoch_end(self, trainer: Trainer, module: LightningModule) -> None:
         """Look at the first epoch."""
         if trainer.global_step == 0:
