@@ -98,6 +98,24 @@ def test_any_number_of_processes_goes_on(
     assert_close(whole, model)
 
 
+def test_no_process_reads_weights_or_optimizer_states_whole(
+    two_epochs: tuple[Path, Trainer], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    load = ShardedCheckpointIO.load
+
+    def watched(self: ShardedCheckpointIO, path: Any, **options: Any) -> dict[str, Any]:
+        found = load(self, path, **options)
+        weights = list(found["state_dict"].values())
+        states = [value for entry in found["optimizer_states"][0]["state"].values() for value in entry.values()]
+        whole = [tensor for tensor in weights + states if not tensor.is_meta]
+        (tmp_path / f"read_{os.getpid()}").write_text(str(len(whole)))
+        return found
+
+    monkeypatch.setattr(ShardedCheckpointIO, "load", watched)
+    fit(tmp_path / "rest", 2, two_epochs[1].checkpoint_callback.last_model_path)
+    assert [path.read_text() for path in tmp_path.glob("read_*")] == ["0", "0"]
+
+
 def test_two_processes_go_on_from_parts_and_from_a_file_of_one(whole: nn.Module, tmp_path: Path) -> None:
     for name, options in (("parts", {"plugins": ShardedCheckpointIO()}), ("file", {})):
         first, _ = fit(tmp_path / name, 1, max_epochs=2, **options)

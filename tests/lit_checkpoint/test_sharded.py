@@ -143,6 +143,17 @@ def test_what_the_first_process_cannot_save_is_told_to_all(tmp_path):
     assert not (tmp_path / "a.ckpt").exists()
 
 
+def test_tensors_to_be_filled_later_have_shapes_and_no_values(tmp_path):
+    path = tmp_path / "a.ckpt"
+    ShardedCheckpointIO().save(whole_state(), path)
+    found = ShardedCheckpointIO().load(path, in_parts=("state_dict",))
+    for name, tensor in whole_state()["state_dict"].items():
+        assert found["state_dict"][name].is_meta
+        assert found["state_dict"][name].shape == tensor.shape
+        assert found["state_dict"][name].dtype is tensor.dtype
+    assert_same({**found, "state_dict": None}, {**whole_state(), "state_dict": None})
+
+
 def test_one_process_without_a_group_fills_plain_tensors(tmp_path):
     path = tmp_path / "a.ckpt"
     in_processes(2, tmp_path, partial(save_distributed, str(path), 2))

@@ -1,7 +1,7 @@
 """One checkpoint in a folder, written by several processes through ``torch.distributed.checkpoint``."""
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from os import PathLike
 from typing import Any
@@ -96,7 +96,12 @@ class ShardedCheckpointIO(CheckpointIO):
         return not grouped or dist.get_rank(self._process_group) == 0
 
     def load(
-        self, path: str | PathLike[str], *, map_location: MapLocation = "cpu", weights_only: bool = True
+        self,
+        path: str | PathLike[str],
+        *,
+        map_location: MapLocation = "cpu",
+        weights_only: bool = True,
+        in_parts: Collection[str] = (),
     ) -> dict[str, Any]:
         """Read the checkpoint whole, verified; each caller for itself.
 
@@ -104,15 +109,21 @@ class ShardedCheckpointIO(CheckpointIO):
             path: Folder.
             map_location: Device of the tensors; ``None`` is the CPU.
             weights_only: Has no effect: only tensors and plain values are ever read.
+            in_parts: Keys of the state whose tensors are not read, but come on the meta device: those that
+                :meth:`load_into` shall fill.
 
         Raises:
             FileNotFoundError: If nothing is there, naming what is near.
             CheckpointCorruptError: If it is damaged, its save was not finished, or it is something else.
         """
         shards = _open(path)
+        left = tuple(f"{key}." for key in in_parts)
         with shards:
             tree = shards.value(TREE)
-            tensors = {key: _whole(shards, key, map_location or "cpu") for key in tree["keys"]}
+            tensors = {
+                key: _whole(shards, key, "meta" if key.startswith(left) else map_location or "cpu")
+                for key in tree["keys"]
+            }
         state: dict[str, Any] = unflatten(tree, tensors)
         return state
 
@@ -186,6 +197,8 @@ def _whole(shards: Shards, key: str, device: str | torch.device) -> Tensor:
     entry = shards.metadata.state_dict_metadata.get(key)
     if not isinstance(entry, TensorStorageMetadata):
         raise CheckpointCorruptError(f"{shards.where}: the tensor {key!r} is missing.")
+    if device == "meta":
+        return torch.empty(entry.size, dtype=entry.properties.dtype, device=device)
     if len(entry.chunks) == 1 and entry.chunks[0].sizes == entry.size:
         return shards.tensor(MetadataIndex(key, entry.chunks[0].offsets)).to(device)
     whole = torch.empty(entry.size, dtype=entry.properties.dtype, device=device)

@@ -15,6 +15,7 @@ from lit_accelerators import Strategy, rng_state
 from lit_checkpoint import CheckpointIO, load, load_lightning
 from lit_core.__about__ import __version__
 from lit_core.callbacks.base import Callback
+from lit_core.checkpoint_parts import CheckpointInParts, in_parts
 from lit_core.hooks import keeps_state_as_before, overrides
 from lit_core.hparams import plain
 from lit_core.loops.groups import cuts_a_group
@@ -128,6 +129,7 @@ def read(
     *,
     map_location: Any = "cpu",
     weights_only: bool = True,
+    sharded: bool = False,
 ) -> dict[str, Any]:
     """A checkpoint: one file, a folder of parts, a format of the user's own, or a file of PyTorch Lightning.
 
@@ -136,7 +138,11 @@ def read(
         io: the format; by default, and for files, what lies there decides.
         map_location: where tensors are put.
         weights_only: refuse what would run code; classes of PyTorch Lightning itself become their names.
+        sharded: leave tensors of a folder of parts for later, when each process knows which it holds.
     """
+    parts = in_parts(path, io) if sharded else None
+    if parts is not None:
+        return parts
     if io is not None:
         return io.load(path, map_location=map_location, weights_only=weights_only)
     try:
@@ -162,7 +168,9 @@ def load_weights(
     """
     if "state_dict" not in checkpoint:
         raise KeyError(f"This checkpoint holds no 'state_dict'; it holds {sorted(map(str, checkpoint))}.")
-    if strategy is None:
+    if isinstance(checkpoint, CheckpointInParts) and strategy is not None:
+        checkpoint.fill_weights(module, strategy, strict=strict)
+    elif strategy is None:
         module.load_state_dict(checkpoint["state_dict"], strict=strict)
     else:
         strategy.load_module_state(module, checkpoint["state_dict"], strict=strict)
@@ -267,6 +275,8 @@ def _restore_optimizers(run: Run, checkpoint: dict[str, Any]) -> None:
             )
     for optimizer, state in zip(optimizers, states, strict=True):
         run.strategy.load_optimizer_state(run.module, optimizer, state)
+    if isinstance(checkpoint, CheckpointInParts):
+        checkpoint.fill_optimizers(run.module, run.strategy, optimizers)
     for scheduler, state in zip(schedulers, scheduler_states, strict=True):
         scheduler.load_state_dict(state)
 

@@ -485,7 +485,7 @@ class Trainer(TrainerReadings):
         attempts = Attempts(strategy) if run.stage == "fit" else None
         if attempts is not None:
             path = attempts.newest(given_io(self._config)) or path
-        saved = None if path is None else checkpoints.read(path, given_io(self._config))
+        saved = None if path is None else checkpoints.read(path, given_io(self._config), sharded=strategy.sharded_state)
         if saved is not None and run.stage == "fit":
             checkpoints.check_format(saved, path or "")
             self._seed = saved["loops"]["order_seed"]

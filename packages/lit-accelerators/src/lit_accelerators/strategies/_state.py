@@ -85,8 +85,15 @@ def gather_tree(tree: Any, *, keep: bool) -> Any:
 
 
 def deal_like(whole: Any, like: Any) -> Any:
-    """This process's part of a whole tensor, sharded as ``like`` is; ``whole`` itself where ``like`` is not sharded."""
+    """This process's part of a whole tensor, sharded as ``like`` is; ``whole`` itself where ``like`` is not sharded.
+
+    For a tensor on the meta device, whose values are read later, memory for them.
+    """
     from torch.distributed.tensor import DTensor, distribute_tensor
+
+    if isinstance(whole, Tensor) and whole.is_meta:
+        sharded = isinstance(like, DTensor) and whole.shape == like.shape
+        return torch.empty_like(like, dtype=whole.dtype) if sharded else torch.empty_like(whole, device="cpu")
 
     if not isinstance(like, DTensor) or not isinstance(whole, Tensor) or whole.shape != like.shape:
         return whole
