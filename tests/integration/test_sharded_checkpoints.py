@@ -1,7 +1,10 @@
 """Checkpoints that every process writes its parts of, by the Trainer, and read by any number of processes."""
 
 import os
+import signal
+import time
 import warnings
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -22,10 +25,16 @@ sharded = partial(FSDPStrategy, start="fork", state_dict_type="sharded")
 
 
 def fit(
-    folder: Path, devices: int, ckpt_path: Any = None, *, saver: dict[str, Any] | None = None, **options: Any
+    folder: Path,
+    devices: int,
+    ckpt_path: Any = None,
+    *,
+    saver: dict[str, Any] | None = None,
+    make: Callable[[], Classifier] = Classifier,
+    **options: Any,
 ) -> tuple[Trainer, Classifier]:
     torch.manual_seed(11)
-    model = Classifier()
+    model = make()
     trainer = Trainer(
         accelerator="cpu",
         devices=devices,
@@ -134,6 +143,26 @@ def test_last_and_best_are_found_and_a_resumed_run_of_the_same_processes_is_exac
     for which in ("last", "best"):
         found = trainer.validate(Classifier(), DataLoader(data(37), 5), ckpt_path=which, verbose=False)
         assert set(found[0]) == {"val_loss", "hits"}
+
+
+class Preempted(Classifier):
+    """Its second process is told to go, once."""
+
+    def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
+        if self.trainer.global_rank == 1 and self.trainer.progress.batches == 12:
+            os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(0.05)  # the processes ask each other every two seconds
+
+
+def test_a_run_that_is_preempted_saves_its_parts_and_goes_on(tmp_path: Path) -> None:
+    with pytest.raises(SystemExit) as ended:
+        fit(tmp_path, 2, "last", saver={"every_n_epochs": 1000}, make=Preempted, max_epochs=200)
+    assert ended.value.code == 143
+    (saved,) = [path for path in (tmp_path / "saved").iterdir() if path.is_dir()]
+    step = load(saved)["global_step"]
+    assert step > 12
+    trainer, _ = fit(tmp_path, 2, "last", saver={"every_n_epochs": 1000}, max_epochs=-1, max_steps=step + 5)
+    assert trainer.global_step == step + 5
 
 
 def test_several_processes_without_parts_may_write_folders_too(tmp_path: Path) -> None:
