@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import torch
 
-from lit_accelerators import XLAAccelerator, make_strategy
+from lit_accelerators import XLAAccelerator, connect, make_strategy
 from lit_accelerators.devices import xla
 from lit_accelerators.registry import make_accelerator
 
@@ -86,3 +86,54 @@ def test_what_a_tpu_cannot_do_is_refused_before_anything_starts() -> None:
         make_strategy("tpu", 1, precision="16-mixed")
     with pytest.raises(ValueError, match="accelerator='cpu'"):
         XLAAccelerator().setup_device(torch.device("cpu"))
+
+
+@pytest.fixture
+def order(fake: SimpleNamespace, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What happened, with the CPU in the place of a core."""
+    happened: list[str] = []
+    sys.modules["torch_xla"].sync = lambda: happened.append("sync")  # type: ignore[attr-defined]
+    monkeypatch.setattr(XLAAccelerator, "device", lambda self, index: torch.device("cpu"))
+    monkeypatch.setattr(XLAAccelerator, "setup_device", lambda self, device: None)
+    return happened
+
+
+@pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
+def test_what_a_step_left_runs_before_the_next_one(order: list[str], precision: str) -> None:
+    strategy = make_strategy("tpu", 1, precision=precision)
+    model = strategy.setup_module(torch.nn.Linear(2, 1))
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+
+    def forward(batch: torch.Tensor) -> torch.Tensor:
+        order.append("forward")
+        return model(batch).mean()
+
+    step = strategy.setup_step(model, forward)
+    evaluation_step = strategy.setup_step(model, forward, gradient_sync=None)
+    for _ in range(2):
+        optimizer.zero_grad()
+        strategy.backward(step(torch.ones(3, 2)))
+        strategy.precision.optimizer_step(optimizer)
+    evaluation_step(torch.ones(3, 2))
+
+    assert order == ["sync", "forward"] * 3
+
+
+def test_a_plain_loop_with_connect_gets_it_too(order: list[str]) -> None:
+    run = connect("tpu", 1)
+
+    def main() -> None:
+        model, optimizer = run.setup(model := torch.nn.Linear(2, 1), torch.optim.SGD(model.parameters(), lr=0.1))
+        for _ in range(3):
+            run.backward(model(torch.ones(3, 2)).mean())
+            optimizer.step()
+
+    run.launch(main)
+
+    assert order == ["sync"] * 3
+
+
+def test_devices_that_run_at_once_add_nothing_to_a_step() -> None:
+    def step() -> None: ...
+
+    assert make_strategy("cpu").setup_step(torch.nn.Linear(1, 1), step) is step

@@ -1,7 +1,9 @@
 """The contract of a kind of device."""
 
+import functools
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 
@@ -18,6 +20,9 @@ class Accelerator(ABC):
 
     process_group_backend: str
     """What ``torch.distributed`` uses between devices of this kind: ``"gloo"``, ``"nccl"``."""
+
+    before_step: Callable[[], None] | None = None
+    """Called before each step, where a device only collects operations: runs those of the step before."""
 
     @classmethod
     @abstractmethod
@@ -47,3 +52,16 @@ class Accelerator(ABC):
     @abstractmethod
     def device_stats(self, device: torch.device) -> dict[str, float]:
         """Memory and load of the device, in bytes and fractions, by name."""
+
+    def wrap_step(self, step: Callable[..., Any]) -> Callable[..., Any]:
+        """Return ``step`` with :attr:`before_step` in front of it; ``step`` itself where there is nothing to do."""
+        before = self.before_step
+        if before is None:
+            return step
+
+        @functools.wraps(step)
+        def prepared(*args: Any, **kwargs: Any) -> Any:
+            before()
+            return step(*args, **kwargs)
+
+        return prepared

@@ -14,8 +14,9 @@ from lit_accelerators.devices.base import Accelerator
 class XLAAccelerator(Accelerator):
     """The TPU cores that torch reaches as ``"xla"`` by the package ``torch_xla``, which is imported only here.
 
-    XLA collects operations until it is told to run them: call ``torch_xla.sync()`` after each step, in a callback or in
-    the step. Start the processes of several cores with ``torch_xla.launch``.
+    XLA collects operations until it is told to run them: strategies do so (``torch_xla.sync()``) before each step of
+    training or evaluation, so that each is a graph of its own and equal graphs are compiled once. What the last one
+    left runs when it is read. Start the processes of several cores with ``torch_xla.launch``.
 
     Example:
         >>> XLAAccelerator.is_available() == (XLAAccelerator().device_count() > 0)
@@ -52,6 +53,11 @@ class XLAAccelerator(Accelerator):
         """Check that ``device`` is one of XLA."""
         if device.type != "xla":
             raise ValueError(f"The TPU accelerator cannot set up {device}; use accelerator={device.type!r}.")
+
+    @staticmethod
+    def before_step() -> None:
+        """Run what was collected since the last step."""
+        importlib.import_module("torch_xla").sync()
 
     def device_stats(self, device: torch.device) -> dict[str, float]:
         """Bytes: ``memory_total``, ``memory_allocated``."""

@@ -133,7 +133,7 @@ class DDPStrategy(Strategy):
         on_part: Callable[[float], None] | None = None,
     ) -> Callable[..., Any]:
         """Return ``step`` under the precision, inside ``DistributedDataParallel.forward`` if it trains ``module``."""
-        step = self.precision.wrap_step(step, self.device)
+        step = self.precision.wrap_step(self.accelerator.wrap_step(step), self.device)
         if gradient_sync is None:
             return step
         self._processes.require_joined("setup_step")

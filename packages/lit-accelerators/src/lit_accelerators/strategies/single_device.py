@@ -84,7 +84,7 @@ class SingleDeviceStrategy(Strategy):
         on_part: Callable[[float], None] | None = None,
     ) -> Callable[..., Any]:
         """Return ``step`` under the precision; ``step`` itself in full precision."""
-        return self.precision.wrap_step(step, self.device)
+        return self.precision.wrap_step(self.accelerator.wrap_step(step), self.device)
 
     def evaluation(self, module: nn.Module) -> AbstractContextManager[None]:
         """Do nothing: there is nobody to wait for."""
