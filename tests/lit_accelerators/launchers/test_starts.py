@@ -1,5 +1,6 @@
 import functools
 import os
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -74,3 +75,10 @@ def test_a_word_that_does_not_exist_is_refused_with_those_that_do(strategy: Any)
 
 def test_ray_with_options_is_still_ray() -> None:
     assert start_suffix("ray") == start_suffix(functools.partial(RayLauncher, num_cpus=4)) == "_ray"
+
+
+def test_without_ray_its_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "ray", None)
+
+    with pytest.raises(ModuleNotFoundError, match="lit-accelerators with its extra 'ray'"):
+        make_strategy("cpu", devices=2, strategy="ray").launcher.launch(print)

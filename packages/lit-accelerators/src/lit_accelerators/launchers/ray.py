@@ -219,7 +219,7 @@ def _import_ray() -> Any:
         importlib.import_module("ray.util.scheduling_strategies")
     except ImportError as error:
         raise ModuleNotFoundError(
-            f"strategy='ray' needs Ray: pip install 'lit-accelerators[ray]' ({error})", name="ray"
+            f"strategy='ray' needs Ray: install it, or lit-accelerators with its extra 'ray' ({error}).", name="ray"
         ) from None
     return ray
 
