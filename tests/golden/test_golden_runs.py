@@ -13,12 +13,15 @@ from torch import Tensor, nn
 from torch.optim.lr_scheduler import StepLR
 from torch.utils.data import DataLoader, TensorDataset
 
+from lit_checkpoint import ShardedCheckpointIO, load, save
 from lit_core import Callback, LightningModule
+from lit_core.checkpoint import FORMAT
 from tests.lit_core.tiny import trainer
 
 HERE = Path(__file__).parent
 CURVE = HERE / "losses" / "accumulation-momentum-clipping.txt"
 CHECKPOINTS = HERE / "checkpoints"
+PARTS = f"format-{FORMAT}-parts.ckpt"
 SEED, SAVED_AFTER = 20, 7  # batches: inside the second epoch, inside an accumulation group
 
 # Kernels sum in another order on other processors, so the last bits may differ; 30 small steps carry that to about
@@ -49,12 +52,16 @@ class Arithmetic(LightningModule):
 
 
 class SaveOnce(Callback):
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    """The same checkpoint in one file, and in a folder of parts."""
+
+    def __init__(self, file: Path, folder: Path) -> None:
+        self.file, self.folder = file, folder
 
     def on_train_batch_end(self, trainer: Any, module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
         if trainer.progress.batches == SAVED_AFTER:
-            trainer.save_checkpoint(self.path)
+            checkpoint = trainer.dump_checkpoint()
+            save(checkpoint, self.file)
+            ShardedCheckpointIO().save(checkpoint, self.folder)
 
 
 def data() -> DataLoader[Any]:
@@ -96,16 +103,14 @@ def test_a_checkpoint_of_every_format_loads_and_the_run_goes_on_from_it(path: Pa
 
 
 def test_there_is_a_checkpoint_of_the_format_that_is_written_today() -> None:
-    from lit_core.checkpoint import FORMAT
-
-    saved = torch.load(CHECKPOINTS / f"format-{FORMAT}.ckpt", weights_only=True)
-    assert saved["format"] == FORMAT
-    assert saved["ranks"][0]["gradients"]
+    file, folder = torch.load(CHECKPOINTS / f"format-{FORMAT}.ckpt", weights_only=True), CHECKPOINTS / PARTS
+    for saved in (file, load(folder)):
+        assert saved["format"] == FORMAT
+        assert saved["ranks"][0]["gradients"]
+    assert sorted(path.name for path in folder.iterdir())[0] == ".metadata"
 
 
 if __name__ == "__main__":
-    from lit_core.checkpoint import FORMAT
-
     target = CHECKPOINTS / f"format-{FORMAT}.ckpt"
-    _, trained = run(callbacks=[SaveOnce(target)])
+    _, trained = run(callbacks=[SaveOnce(target, CHECKPOINTS / PARTS)])
     CURVE.write_text("".join(f"{loss!r}\n" for loss in trained.losses))
