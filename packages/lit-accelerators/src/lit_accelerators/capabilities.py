@@ -30,12 +30,18 @@ REFUSALS: tuple[Refusal, ...] = (
         "64-true",
         "The GPU of Apple silicon does not know float64: accelerator='cpu', or precision='32-true'.",
     ),
+    Refusal(
+        "*",
+        "mps",
+        "float8-mixed",
+        "The GPU of Apple silicon does not know float8: precision='bf16-mixed'.",
+    ),
 )
 """The table."""
 
 STRATEGY_NAMES = ("single_device", "dp", "ddp", "ddp2", "fsdp", "model_parallel")
 ACCELERATOR_NAMES = ("cpu", "cuda", "mps")
-PRECISION_NAMES = ("32-true", "64-true", "16-true", "bf16-true", "16-mixed", "bf16-mixed")
+PRECISION_NAMES = ("32-true", "64-true", "16-true", "bf16-true", "16-mixed", "bf16-mixed", "float8-mixed")
 
 
 def find_refusal(strategy: str, accelerator: str, precision: str) -> Refusal | None:

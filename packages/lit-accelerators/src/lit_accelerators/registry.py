@@ -13,6 +13,7 @@ from lit_accelerators.devices.cuda import CUDAAccelerator
 from lit_accelerators.devices.mps import MPSAccelerator
 from lit_accelerators.devices.xla import XLAAccelerator
 from lit_accelerators.precision.base import Precision
+from lit_accelerators.precision.float8 import Float8Precision
 from lit_accelerators.precision.full import FullPrecision
 from lit_accelerators.precision.mixed import MixedPrecision
 from lit_accelerators.precision.scaled import ScaledPrecision
@@ -40,6 +41,7 @@ _PRECISIONS: dict[str, Callable[[], Precision]] = {
     "bf16-true": functools.partial(TruePrecision, torch.bfloat16),
     "16-mixed": ScaledPrecision,
     "bf16-mixed": MixedPrecision,
+    "float8-mixed": Float8Precision,
 }
 _PRECISION_SPELLINGS = {"64": "64-true", "32": "32-true", "16": "16-mixed", "bf16": "bf16-mixed"}
 

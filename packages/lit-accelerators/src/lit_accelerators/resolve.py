@@ -42,14 +42,14 @@ def make_strategy(
             scheduler was told, else every GPU, else one process. On the CPU a device is a process.
         num_nodes: machines in the run, each with as many devices.
         strategy: ``"auto"``, ``"single_device"``, ``"ddp"`` (all parameters in every process), ``"fsdp"`` (a part of
-            them in each); both also with ``_spawn``, ``_fork``, ``_notebook`` or ``_ray`` behind them, and the ddp
-            ones with ``_find_unused_parameters_true`` or ``_false`` behind that; ``"ray"`` is ``"ddp_ray"``; ``"dp"``
-            and ``"ddp2"`` (one process per node, which splits each batch over its devices); a name that a package
-            registers under ``lit_accelerators.strategies``; a callable that makes one from the resolved parts, such as
+            them in each), ``"model_parallel"`` (and a part of each layer that a plan cuts); all also with ``_spawn``,
+            ``_fork``, ``_notebook`` or ``_ray`` behind them, and the ddp ones with ``_find_unused_parameters_true`` or
+            ``_false`` behind that; ``"ray"`` is ``"ddp_ray"``; ``"dp"`` and ``"ddp2"`` (one process per node, which
+            splits each batch over its devices); a name that a package registers under ``lit_accelerators.strategies``; a callable that makes one from the resolved parts, such as
             ``functools.partial(DDPStrategy, gradient_as_bucket_view=True)``; or an object, which is complete already.
         precision: ``"32-true"`` (or 32), ``"bf16-mixed"`` (or ``"bf16"``), ``"16-mixed"`` (or 16), ``"64-true"`` (or
-            64), ``"bf16-true"``, ``"16-true"``, a name that a package registers under the entry-point group
-            ``lit_accelerators.precisions``, or an object.
+            64), ``"bf16-true"``, ``"16-true"``, ``"float8-mixed"`` (extra ``float8``), a name that a package registers
+            under the entry-point group ``lit_accelerators.precisions``, or an object.
         environment: where ranks come from; by default that of :func:`detect_environment`, else our own launchers.
 
     Returns:
