@@ -26,6 +26,7 @@ NO_GRAPH = {
     "BootStrapper": "draws come from a generator of its own, which is made on the host",
     "BootStrapper(no sample_weight)": "draws come from a generator of its own, which is made on the host",
     "HausdorffDistance": "how many pixels an edge has is known only on the device",
+    "HausdorffDistance(sample_weight)": "how many pixels an edge has is known only on the device",
     "Running": "the place in the window is a number of Python",
     "RunningMean": "the place in the window is a number of Python",
     "RunningSum": "the place in the window is a number of Python",

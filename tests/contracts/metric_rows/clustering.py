@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from itertools import combinations, permutations
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 
 import lit_metrics as lm
 from tests.contracts.metric_rows.row import Row, bad_labels
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 def pair_of_labels(g: torch.Generator, n: int) -> tuple[Any, ...]:
@@ -18,6 +21,15 @@ def pair_of_labels(g: torch.Generator, n: int) -> tuple[Any, ...]:
 
 def class_labels(g: torch.Generator, n: int) -> tuple[Any, ...]:
     return torch.randint(4, (n,), generator=g), torch.randint(4, (n,), generator=g)
+
+
+def weighted_labels(g: torch.Generator, n: int) -> tuple[Any, ...]:
+    return *pair_of_labels(g, n), torch.randint(3, (n,), generator=g)
+
+
+def repeated(reference: Callable[..., float]) -> Callable[..., float]:
+    """A weight is the sample that many times."""
+    return lambda p, t, w: reference(p.repeat_interleave(w), t.repeat_interleave(w))
 
 
 def points(g: torch.Generator, n: int) -> tuple[Any, ...]:
@@ -127,4 +139,19 @@ ROWS: dict[str, Row] = {
     "VMeasureScore": Row(lambda: lm.VMeasureScore(beta=2.0), pair_of_labels, v_measure),
 }
 
+WEIGHTED = {
+    "AdjustedMutualInfoScore": adjusted_information,
+    "AdjustedRandScore": adjusted_rand,
+    "FowlkesMallowsIndex": fowlkes_mallows,
+    "MutualInfoScore": information,
+    "RandScore": rand,
+    "CompletenessScore": lambda p, t: information(p, t) / entropy(p),
+    "HomogeneityScore": lambda p, t: information(p, t) / entropy(t),
+    "NormalizedMutualInfoScore": lambda p, t: 2 * information(p, t) / (entropy(p) + entropy(t)),
+    "VMeasureScore": lambda p, t: 2 * information(p, t) / (entropy(p) + entropy(t)),
+}
+for name, reference in WEIGHTED.items():
+    ROWS[f"{name}(sample_weight)"] = Row(
+        getattr(lm, name), weighted_labels, repeated(reference), bad=lambda p, t, w: [(p, t, -1 - w)]
+    )
 ROWS["ClusterAccuracy"].bad = bad_labels

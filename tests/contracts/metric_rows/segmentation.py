@@ -115,6 +115,43 @@ ROWS: dict[str, Row] = {
     ),
 }
 
+
+def with_weights(
+    make: Callable[[torch.Generator, int], tuple[Any, ...]],
+) -> Callable[[torch.Generator, int], tuple[Any, ...]]:
+    return lambda g, n: (*make(g, n), torch.randint(1, 4, (n,), generator=g) / 2)
+
+
+ROWS |= {
+    "DiceScore(global, sample_weight)": Row(
+        lambda: lm.DiceScore(3, aggregation_level="global", input_format="index"),
+        with_weights(indices),
+        lambda p, t, w: all_pixels(p.repeat_interleave((2 * w).long(), 0), t.repeat_interleave((2 * w).long(), 0)),
+    ),
+    "HausdorffDistance(sample_weight)": Row(
+        ROWS["HausdorffDistance"].make,
+        with_weights(ROWS["HausdorffDistance"].data),
+        lambda p, t, w: np.average([hausdorff(*sample[1]) for sample in sets(p, t)], weights=w),
+        {"skip": ("no_host_sync",)},
+    ),
+    "GeneralizedDiceScore(sample_weight)": Row(
+        lambda: lm.GeneralizedDiceScore(3, input_format="index"),
+        with_weights(indices),
+        lambda p, t, w: np.average([generalized(p[i : i + 1], t[i : i + 1]) for i in range(len(p))], weights=w),
+    ),
+    "MeanIoU(sample_weight)": Row(
+        lambda: lm.MeanIoU(3, include_background=False, input_format="index"),
+        with_weights(indices),
+        lambda p, t, w: weighted_mean(np.asarray(each(iou, 1)(p, t)), w.numpy()[:, None]),
+    ),
+}
+
+
+def weighted_mean(scores: np.ndarray, w: np.ndarray) -> float:
+    """Mean over all defined scores."""
+    return float(np.nansum(scores * w) / np.sum(~np.isnan(scores) * w))
+
+
 for name in ("DiceScore(global)", "GeneralizedDiceScore", "HausdorffDistance", "MeanIoU"):
     ROWS[name].bad = lambda p, t: [(p + 1000, t), (p, t - 1000)]
 ROWS["DiceScore"].bad = lambda p, t: [(p.long() * 2, t), (p, t.long() - 1)]

@@ -23,6 +23,7 @@ from lit_metrics.functional.clustering.agreement import (
     homogeneity_value,
     mutual_info_value,
     normalized_mutual_info_value,
+    raise_if_negative,
     rand_value,
     require_average_method,
     require_beta,
@@ -46,24 +47,35 @@ class ContingencyMetric(Metric):
     pure_update = True
 
     pairs: list[Tensor]
+    samples: list[Tensor]
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.add_state("pairs", [], dist_reduce_fx="cat")
+        self.add_state("samples", [], dist_reduce_fx="cat")
 
     @property
     def group_key(self) -> Any:
         """Equal for all metrics that read this table."""
         return "contingency"
 
-    def update(self, preds: Any, target: Any) -> None:
-        """Takes in `(N,)` cluster labels of N samples, twice."""
-        self.accumulate(contingency_state(preds, target))
+    def update(self, preds: Any, target: Any, sample_weight: Any = None) -> None:
+        """Takes in `(N,)` cluster labels of N samples, twice, and maybe their `(N,)` weights."""
+        self.accumulate(contingency_state(preds, target, sample_weight))
+
+    def check_state(self) -> None:
+        """Raises for negative weights."""
+        if self.samples:
+            raise_if_negative(torch.cat(self.samples))
 
     def compute(self) -> Tensor:
         """Returns the value of all samples; nan if there were none."""
-        empty = torch.empty(0, 3, dtype=torch.long, device=self.device)
-        return self.value(self.store.reading(lambda: contingency(torch.cat([empty, *self.pairs]))))
+        return self.value(self.store.reading(self._table))
+
+    def _table(self) -> Contingency:
+        pairs = torch.empty(0, 2, dtype=torch.long, device=self.device)
+        samples = torch.empty(0, dtype=torch.float64, device=self.device)
+        return contingency(torch.cat([pairs, *self.pairs]), torch.cat([samples, *self.samples]))
 
     @abstractmethod
     def value(self, table: Contingency) -> Tensor:

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from lit_metrics._inputs import as_weights
 from lit_metrics.functional.segmentation._regions import (
     InputFormat,
     raise_if_outside,
@@ -79,11 +80,14 @@ class HausdorffDistance(Metric):
         self.add_state("count", torch.tensor(0), dist_reduce_fx="sum")
         self.add_state("invalid", torch.tensor(0), dist_reduce_fx="sum")
 
-    def update(self, preds: Any, target: Any) -> None:
-        """Takes in segmentations of N samples, in the metric's input format."""
+    def update(self, preds: Any, target: Any, sample_weight: Any = None) -> None:
+        """Takes in segmentations of N samples, in the metric's input format, and maybe their `(N,)` weights."""
         distances, invalid = hausdorff_state(preds, target, **self._options)
-        total, count = sum_of_defined(distances.flatten())
-        self.accumulate({"total": total, "count": count, "invalid": invalid})
+        weights = None
+        if sample_weight is not None:
+            weights = as_weights(sample_weight, distances.shape[:1], distances.device)
+        total, count = sum_of_defined(distances, weights)
+        self.accumulate({"total": total.sum(), "count": count.sum(), "invalid": invalid})
 
     def check_state(self) -> None:
         """Raises for labels out of range that an accelerator counted."""

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from lit_metrics._inputs import as_weights
 from lit_metrics.functional.clustering._labels import require_num_classes
 from lit_metrics.functional.segmentation._regions import (
     InputFormat,
@@ -83,17 +84,22 @@ class RegionMetric(Metric):
             self.add_state("count", torch.zeros(shape, dtype=torch.long), dist_reduce_fx="sum")
         self.add_state("invalid", torch.tensor(0), dist_reduce_fx="sum")
 
-    def update(self, preds: Any, target: Any) -> None:
-        """Takes in segmentations of N samples, in the metric's input format."""
+    def update(self, preds: Any, target: Any, sample_weight: Any = None) -> None:
+        """Takes in segmentations of N samples, in the metric's input format, and maybe their `(N,)` weights."""
         overlap, p, t, invalid = region_state(
             preds, target, self.num_classes, self.include_background, self.input_format
         )
+        weights = None if sample_weight is None else as_weights(sample_weight, p.shape[:1], p.device)
         if self.aggregation_level == "global":
+            if weights is not None:
+                overlap, p, t = (pixels * weights[:, None] for pixels in (overlap, p, t))
             sums = {"overlap": overlap.sum(0), "preds": p.sum(0), "target": t.sum(0)}
             self.accumulate({**sums, "invalid": invalid})
         else:
             scores = self.score(overlap, p, t)
-            total, count = sum_of_defined(scores if self._by_class else scores.flatten())
+            total, count = sum_of_defined(scores, weights)
+            if not self._by_class:
+                total, count = total.sum(), count.sum()
             self.accumulate({"total": total, "count": count, "invalid": invalid})
 
     def check_state(self) -> None:

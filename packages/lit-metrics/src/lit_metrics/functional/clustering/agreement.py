@@ -9,12 +9,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lit_metrics._inputs import checks_are_free
+from lit_metrics._inputs import as_weights, checks_are_free
 from lit_metrics.functional.clustering._assignment import best_assignment
 from lit_metrics.functional.clustering._labels import joint_counts, label_pair, raise_if_invalid, require_num_classes
 
 AverageMethod: TypeAlias = Literal["min", "geometric", "arithmetic", "max"]
 AVERAGE_METHODS = ("min", "geometric", "arithmetic", "max")
+NEGATIVE = "sample_weight must hold weights of at least 0; got others"
 _FEW = 128  # samples that are not worth counting before they are kept
 
 
@@ -42,36 +43,54 @@ class Contingency:
         return self.cells.sum()
 
 
-def contingency_state(preds: Any, target: Any) -> dict[str, Tensor | int]:
-    """Returns `pairs`, rows `(label in preds, label in target, samples)`; large batches on the host hold each once."""
+def contingency_state(preds: Any, target: Any, sample_weight: Any = None) -> dict[str, Tensor]:
+    """Returns `pairs`, rows `(label in preds, label in target)`, and `samples`, how many (or what weight) of each.
+
+    Large batches on the host hold each pair once.
+    """
     preds, target = label_pair(preds, target)
+    pairs = torch.stack([preds, target], 1)
+    if sample_weight is not None:
+        samples = as_weights(sample_weight, preds.shape, preds.device).clone()
+        if checks_are_free(samples) and not (samples.numpy() >= 0).all():
+            raise ValueError(NEGATIVE)
+        return {"pairs": pairs, "samples": samples}
+    ones = torch.ones(len(preds), dtype=torch.float64, device=preds.device)
     if not checks_are_free(preds) or len(preds) < _FEW:
-        return {"pairs": torch.stack([preds, target, torch.ones_like(preds)], 1)}
+        return {"pairs": pairs, "samples": ones}
     p, t = preds.numpy(), target.numpy()
     low_p, low_t, span = int(p.min()), int(t.min()), int(t.max()) - int(t.min()) + 1
     if (int(p.max()) - low_p + 1) * span >= 2**62:
-        return {"pairs": torch.stack([preds, target, torch.ones_like(preds)], 1)}
+        return {"pairs": pairs, "samples": ones}
     keys, counts = np.unique((p - low_p) * span + (t - low_t), return_counts=True)
-    rows = np.stack([keys // span + low_p, keys % span + low_t, counts], axis=1)
-    return {"pairs": torch.from_numpy(rows)}
+    rows = np.stack([keys // span + low_p, keys % span + low_t], axis=1)
+    return {"pairs": torch.from_numpy(rows), "samples": torch.from_numpy(counts.astype(np.float64))}
 
 
-def contingency(pairs: Tensor) -> Contingency:
-    """Returns the table of all rows of `pairs`."""
+def raise_if_negative(samples: Tensor) -> None:
+    """Raises a `ValueError` for weights that are negative or NaN; reads them on the host."""
+    if not samples.is_meta and not bool((samples >= 0).all()):
+        raise ValueError(NEGATIVE)
+
+
+def contingency(pairs: Tensor, samples: Tensor) -> Contingency:
+    """Returns the table of all rows of `pairs`, which count as `samples` each."""
+    pairs, samples = pairs[samples > 0], samples[samples > 0]
     clusters_p, p = pairs[:, 0].unique(return_inverse=True)
     clusters_t, t = pairs[:, 1].unique(return_inverse=True)
     keys, cell = (p * max(len(clusters_t), 1) + t).unique(return_inverse=True)
-    counts = torch.zeros(len(keys), dtype=torch.long, device=pairs.device).index_add_(0, cell, pairs[:, 2])
+    counts = torch.zeros(len(keys), dtype=torch.float64, device=pairs.device).index_add_(0, cell, samples)
     row, column = keys // max(len(clusters_t), 1), keys % max(len(clusters_t), 1)
-    preds = counts.new_zeros(len(clusters_p)).index_add_(0, row, counts).double()
-    target = counts.new_zeros(len(clusters_t)).index_add_(0, column, counts).double()
-    return Contingency(counts.double(), preds[row], target[column], preds, target)
+    preds = counts.new_zeros(len(clusters_p)).index_add_(0, row, counts)
+    target = counts.new_zeros(len(clusters_t)).index_add_(0, column, counts)
+    return Contingency(counts, preds[row], target[column], preds, target)
 
 
-def _of(preds: Any, target: Any) -> Contingency:
-    pairs = contingency_state(preds, target)["pairs"]
-    assert isinstance(pairs, Tensor)
-    return contingency(pairs)
+def _of(preds: Any, target: Any, sample_weight: Any) -> Contingency:
+    state = contingency_state(preds, target, sample_weight)
+    pairs, samples = state["pairs"], state["samples"]
+    raise_if_negative(samples)
+    return contingency(pairs, samples)
 
 
 def _number(like: Tensor, value: float) -> Tensor:
@@ -171,6 +190,8 @@ def adjusted_mutual_info_value(table: Contingency, average_method: AverageMethod
         return _number(table.cells, 1.0)
     if not len(table.cells):
         return _number(table.cells, torch.nan)
+    if bool((table.cells != table.cells.round()).any()):
+        raise ValueError("sample_weight must hold whole numbers here: chance is counted over orders of samples")
     information, expected = mutual_info_value(table), expected_mutual_info(table)
     span = _entropies(table, average_method) - expected
     eps = torch.finfo(torch.float64).eps
@@ -210,12 +231,13 @@ def require_beta(beta: Any) -> None:
         raise ValueError(f"beta must be a positive number, got {beta!r}")
 
 
-def rand_score(preds: Any, target: Any) -> Tensor:
+def rand_score(preds: Any, target: Any, *, sample_weight: Any = None) -> Tensor:
     """Rand index: the share of pairs of samples that both clusterings put together or both keep apart.
 
     Args:
         preds: `(N,)` cluster labels, any integers.
         target: `(N,)` cluster labels, any integers.
+        sample_weight: `(N,)` weights; a weight of 2 is the sample twice.
 
     Returns:
         Value in [0, 1], float64; 1 for a single sample, nan for none.
@@ -232,10 +254,10 @@ def rand_score(preds: Any, target: Any) -> Tensor:
     Source:
         Rand (1971), "Objective Criteria for the Evaluation of Clustering Methods".
     """
-    return rand_value(_of(preds, target))
+    return rand_value(_of(preds, target, sample_weight))
 
 
-def adjusted_rand_score(preds: Any, target: Any) -> Tensor:
+def adjusted_rand_score(preds: Any, target: Any, *, sample_weight: Any = None) -> Tensor:
     """Rand index adjusted for chance, `(RI - E[RI]) / (max RI - E[RI])`; labels as in `rand_score`.
 
     Returns:
@@ -249,10 +271,10 @@ def adjusted_rand_score(preds: Any, target: Any) -> Tensor:
     Source:
         Hubert and Arabie (1985), "Comparing partitions".
     """
-    return adjusted_rand_value(_of(preds, target))
+    return adjusted_rand_value(_of(preds, target, sample_weight))
 
 
-def fowlkes_mallows_index(preds: Any, target: Any) -> Tensor:
+def fowlkes_mallows_index(preds: Any, target: Any, *, sample_weight: Any = None) -> Tensor:
     """Geometric mean of precision and recall over pairs of samples put together; labels as in `rand_score`.
 
     Returns:
@@ -266,10 +288,10 @@ def fowlkes_mallows_index(preds: Any, target: Any) -> Tensor:
     Source:
         Fowlkes and Mallows (1983), "A Method for Comparing Two Hierarchical Clusterings".
     """
-    return fowlkes_mallows_value(_of(preds, target))
+    return fowlkes_mallows_value(_of(preds, target, sample_weight))
 
 
-def mutual_info_score(preds: Any, target: Any) -> Tensor:
+def mutual_info_score(preds: Any, target: Any, *, sample_weight: Any = None) -> Tensor:
     """Mutual information of two clusterings in nats, `sum_ij n_ij/n log(n n_ij / (a_i b_j))`; see `rand_score`.
 
     Returns:
@@ -280,16 +302,19 @@ def mutual_info_score(preds: Any, target: Any) -> Tensor:
         >>> mutual_info_score([0, 0, 1, 1], [1, 1, 0, 0])
         tensor(0.6931, dtype=torch.float64)
     """
-    return mutual_info_value(_of(preds, target))
+    return mutual_info_value(_of(preds, target, sample_weight))
 
 
-def normalized_mutual_info_score(preds: Any, target: Any, average_method: AverageMethod = "arithmetic") -> Tensor:
+def normalized_mutual_info_score(
+    preds: Any, target: Any, average_method: AverageMethod = "arithmetic", *, sample_weight: Any = None
+) -> Tensor:
     """Mutual information over an average of both entropies; labels as in `rand_score`.
 
     Args:
         preds: `(N,)` cluster labels.
         target: `(N,)` cluster labels.
         average_method: Which average: `"min"`, `"geometric"`, `"arithmetic"` or `"max"`.
+        sample_weight: `(N,)` weights; a weight of 2 is the sample twice.
 
     Returns:
         Value in [0, 1], float64; 1 if both have one cluster, nan for no samples.
@@ -306,13 +331,16 @@ def normalized_mutual_info_score(preds: Any, target: Any, average_method: Averag
         Vinh, Epps and Bailey (2010), "Information Theoretic Measures for Clusterings Comparison".
     """
     require_average_method(average_method)
-    return normalized_mutual_info_value(_of(preds, target), average_method)
+    return normalized_mutual_info_value(_of(preds, target, sample_weight), average_method)
 
 
-def adjusted_mutual_info_score(preds: Any, target: Any, average_method: AverageMethod = "arithmetic") -> Tensor:
+def adjusted_mutual_info_score(
+    preds: Any, target: Any, average_method: AverageMethod = "arithmetic", *, sample_weight: Any = None
+) -> Tensor:
     """Mutual information adjusted for chance, `(MI - E[MI]) / (average entropy - E[MI])`.
 
-    The expectation is over all clusterings with these cluster sizes. Arguments as in `normalized_mutual_info_score`.
+    The expectation is over all clusterings with these cluster sizes, so weights must be whole numbers. Arguments as in
+    `normalized_mutual_info_score`.
 
     Returns:
         Value of at most 1, float64; near 0 for independent labels, nan for no samples.
@@ -326,10 +354,10 @@ def adjusted_mutual_info_score(preds: Any, target: Any, average_method: AverageM
         Vinh, Epps and Bailey (2010), "Information Theoretic Measures for Clusterings Comparison".
     """
     require_average_method(average_method)
-    return adjusted_mutual_info_value(_of(preds, target), average_method)
+    return adjusted_mutual_info_value(_of(preds, target, sample_weight), average_method)
 
 
-def homogeneity_score(preds: Any, target: Any) -> Tensor:
+def homogeneity_score(preds: Any, target: Any, *, sample_weight: Any = None) -> Tensor:
     """How far each predicted cluster holds one true cluster only, `1 - H(target | preds) / H(target)`.
 
     Labels as in `rand_score`.
@@ -345,10 +373,10 @@ def homogeneity_score(preds: Any, target: Any) -> Tensor:
     Source:
         Rosenberg and Hirschberg (2007), "V-Measure: A conditional entropy-based external cluster evaluation measure".
     """
-    return homogeneity_value(_of(preds, target))
+    return homogeneity_value(_of(preds, target, sample_weight))
 
 
-def completeness_score(preds: Any, target: Any) -> Tensor:
+def completeness_score(preds: Any, target: Any, *, sample_weight: Any = None) -> Tensor:
     """How far each true cluster lies in one predicted cluster, `1 - H(preds | target) / H(preds)`.
 
     Labels and source as in `homogeneity_score`.
@@ -361,16 +389,17 @@ def completeness_score(preds: Any, target: Any) -> Tensor:
         >>> completeness_score([0, 0, 1, 2], [0, 0, 1, 1])
         tensor(0.6667, dtype=torch.float64)
     """
-    return completeness_value(_of(preds, target))
+    return completeness_value(_of(preds, target, sample_weight))
 
 
-def v_measure_score(preds: Any, target: Any, beta: float = 1.0) -> Tensor:
+def v_measure_score(preds: Any, target: Any, beta: float = 1.0, *, sample_weight: Any = None) -> Tensor:
     """Harmonic mean of homogeneity h and completeness c, `(1 + beta) h c / (beta h + c)`.
 
     Args:
         preds: `(N,)` cluster labels.
         target: `(N,)` cluster labels.
         beta: Above 1, completeness counts more.
+        sample_weight: `(N,)` weights; a weight of 2 is the sample twice.
 
     Returns:
         Value in [0, 1], float64; nan for no samples.
@@ -384,7 +413,7 @@ def v_measure_score(preds: Any, target: Any, beta: float = 1.0) -> Tensor:
         tensor(0.8000, dtype=torch.float64)
     """
     require_beta(beta)
-    return v_measure_value(_of(preds, target), beta)
+    return v_measure_value(_of(preds, target, sample_weight), beta)
 
 
 def cluster_accuracy_state(preds: Any, target: Any, num_classes: int) -> dict[str, Tensor | int]:

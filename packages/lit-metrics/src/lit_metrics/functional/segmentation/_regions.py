@@ -124,7 +124,11 @@ def raise_if_outside(invalid: Tensor | int) -> None:
         raise ValueError(f"{int(invalid)} class indices were outside of [0, num_classes), or masks not 0 and 1")
 
 
-def sum_of_defined(scores: Tensor, dim: int = 0) -> tuple[Tensor, Tensor]:
-    """Returns sum and number of the scores that are not nan."""
+def sum_of_defined(scores: Tensor, weights: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    """Returns the sum over samples (first dimension) of the scores that are not nan, and their number or weight."""
     defined = ~scores.isnan()
-    return torch.where(defined, scores, 0.0).sum(dim), defined.sum(dim)
+    scores = torch.where(defined, scores, 0.0)
+    if weights is not None:
+        weights = weights.reshape(-1, *[1] * (scores.ndim - 1))
+        scores, defined = torch.where(weights > 0, scores * weights, 0.0), defined * weights
+    return scores.sum(0), defined.sum(0)
