@@ -45,7 +45,8 @@ def make_strategy(
             them in each), ``"model_parallel"`` (and a part of each layer that a plan cuts); all also with ``_spawn``,
             ``_fork``, ``_notebook`` or ``_ray`` behind them, and the ddp ones with ``_find_unused_parameters_true`` or
             ``_false`` behind that; ``"ray"`` is ``"ddp_ray"``; ``"dp"`` and ``"ddp2"`` (one process per node, which
-            splits each batch over its devices); a name that a package registers under ``lit_accelerators.strategies``; a callable that makes one from the resolved parts, such as
+            splits each batch over its devices); a name that a package registers under
+            ``lit_accelerators.strategies``; a callable that makes one from the resolved parts, such as
             ``functools.partial(DDPStrategy, gradient_as_bucket_view=True)``; or an object, which is complete already.
         precision: ``"32-true"`` (or 32), ``"bf16-mixed"`` (or ``"bf16"``), ``"16-mixed"`` (or 16), ``"64-true"`` (or
             64), ``"bf16-true"``, ``"16-true"``, ``"float8-mixed"`` (extra ``float8``), a name that a package registers

@@ -4,6 +4,7 @@ import warnings
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
+from importlib import import_module
 from importlib.util import find_spec
 from typing import Any
 
@@ -77,16 +78,16 @@ class Float8Precision(Precision):
         """
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of torchao's import, on what this machine lacks
-            from torchao.float8 import Float8LinearConfig, convert_to_float8_training
-            from torchao.float8.float8_linear import Float8Linear
+            float8: Any = import_module("torchao.float8")  # an extra, which a type checker need not find
+            layers: Any = import_module("torchao.float8.float8_linear")
 
-        if any(isinstance(part, Float8Linear) for part in module.modules()):
+        if any(isinstance(part, layers.Float8Linear) for part in module.modules()):
             return module
-        config = Float8LinearConfig.from_recipe_name(self.recipe)
+        config = float8.Float8LinearConfig.from_recipe_name(self.recipe)
         if not all(parameter.is_cuda or parameter.is_meta for parameter in module.parameters()):
             config = replace(config, emulate=True)
-        converted: nn.Module = convert_to_float8_training(module, config=config, module_filter_fn=self._takes)
-        if not any(isinstance(part, Float8Linear) for part in converted.modules()):
+        converted: nn.Module = float8.convert_to_float8_training(module, config=config, module_filter_fn=self._takes)
+        if not any(isinstance(part, layers.Float8Linear) for part in converted.modules()):
             raise ValueError(
                 f"precision='float8-mixed': {type(module).__name__} has no nn.Linear whose sizes are multiples of "
                 f"{_MULTIPLE}{' and which skip leaves' if self._skip else ''}. Write precision='bf16-mixed'."
