@@ -481,7 +481,7 @@ class Trainer(TrainerReadings):
         """Set up, restore, run the loop of the stage, tear down."""
         module, strategy = run.module, run.strategy
         self._given = sources
-        self._seed = self.broadcast(self._seed)
+        self._seed, path = self.broadcast((self._seed, path))
         attempts = Attempts(strategy) if run.stage == "fit" else None
         if attempts is not None:
             path = attempts.newest(given_io(self._config)) or path
