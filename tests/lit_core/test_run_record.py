@@ -209,6 +209,7 @@ def test_versions_load_nothing() -> None:
     before = set(sys.modules)
 
     assert versions()["torch"] == torch.__version__
+    assert not versions().keys() & {"json", "re", "argparse"}  # which say one too
     assert set(sys.modules) == before
 
 

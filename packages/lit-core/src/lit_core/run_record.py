@@ -121,11 +121,11 @@ def command_line() -> str:
 
 
 def versions() -> dict[str, str]:
-    """Of every package that was imported and says its version."""
+    """Of every installed package that was imported and says its version."""
     found = {}
     for name, module in list(sys.modules.items()):
         version = getattr(module, "__dict__", {}).get("__version__")  # a lookup that asks no lazy module to load
-        if isinstance(version, str) and "." not in name and not name.startswith("_"):
+        if isinstance(version, str) and "." not in name and name not in sys.stdlib_module_names:
             found[name] = version
     return dict(sorted(found.items()))
 

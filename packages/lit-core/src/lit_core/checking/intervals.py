@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 from lit_core.callbacks.base import Callback
 from lit_core.callbacks.early_stopping import EarlyStopping
@@ -35,30 +34,34 @@ def never_fire(facts: Facts, config: TrainerConfig, callbacks: Sequence[Callback
         yield Finding("warning", f"nothing says how long to train: {facts.epochs:g} epochs", "give max_epochs")
     every = config.log_every_n_steps
     if logs and every > facts.updates:
-        yield _beyond("log_every_n_steps", every, facts.updates, "updates", "no step value is logged")
+        yield _beyond(f"log_every_n_steps={every}", facts.updates, "updates", "no step value is logged")
     for callback in callbacks:
         for name, unit in _OF_CALLBACKS.items():
             value = getattr(callback, name, None)
             if isinstance(value, int) and value > totals[unit] - (name.endswith("at_epoch")):
-                yield _beyond(f"{type(callback).__name__}({name})", value, totals[unit], unit, "it never comes to that")
+                yield _beyond(
+                    f"{type(callback).__name__}({name}={value})", totals[unit], unit, "it never comes to that"
+                )
     for scheduler in facts.configured.schedulers:
         unit = "epochs" if scheduler.interval == "epoch" else "updates"
         if scheduler.monitor is None and scheduler.frequency > totals[unit]:
-            name = f"{scheduler.name or type(scheduler.scheduler).__name__}(frequency)"
-            yield _beyond(name, scheduler.frequency, totals[unit], unit, "it never steps")
+            name = scheduler.name or type(scheduler.scheduler).__name__
+            yield _beyond(f"{name}(frequency={scheduler.frequency})", totals[unit], unit, "it never steps")
     yield from _accumulation(facts, config)
     yield from _validation(facts, config, callbacks)
 
 
-def _beyond(name: str, value: Any, total: float, unit: str, so: str) -> Finding:
-    return Finding("warning", f"{name}={value}, but training has {total:g} {unit}: {so}", f"at most {total:g}")
+def _beyond(setting: str, total: float, unit: str, so: str) -> Finding:
+    return Finding("warning", f"{setting}, but training has {total:g} {unit}: {so}", f"at most {total:g}")
 
 
 def _accumulation(facts: Facts, config: TrainerConfig) -> Iterator[Finding]:
     given = config.accumulate_grad_batches
     for first, size in given.items() if isinstance(given, dict) else [(0, given)]:
         if first >= facts.epochs:
-            yield _beyond("accumulate_grad_batches from epoch", first, facts.epochs, "epochs", "it never holds")
+            yield _beyond(
+                f"accumulate_grad_batches={given} from epoch {first}", facts.epochs, "epochs", "it never holds"
+            )
         elif size > facts.batches:
             yield Finding(
                 "warning",
@@ -84,7 +87,7 @@ def _validation(facts: Facts, config: TrainerConfig, callbacks: Sequence[Callbac
     for callback in callbacks:
         looks = max(rounds, facts.epochs)
         if isinstance(callback, EarlyStopping) and callback.patience > looks:
-            yield _beyond("EarlyStopping(patience)", callback.patience, looks, "looks at it", "it never stops early")
+            yield _beyond(f"EarlyStopping(patience={callback.patience})", looks, "looks at it", "it never stops early")
         if isinstance(callback, ModelCheckpoint) and callback.save_on_train_epoch_end is False and not rounds:
             yield Finding(
                 "warning",
