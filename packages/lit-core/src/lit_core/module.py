@@ -535,7 +535,8 @@ class LightningModule(nn.Module, HasHParams):
     @property
     def device_mesh(self) -> Any:
         """The ``DeviceMesh`` of the strategy's processes, for ``configure_model``; None without a Trainer or a mesh."""
-        return self._trainer.strategy.device_mesh if self._trainer is not None else None
+        strategy = self._trainer.strategy if self._trainer is not None else None
+        return strategy.device_mesh if strategy is not None else None
 
     @property
     def current_epoch(self) -> int:
