@@ -85,5 +85,40 @@ ROWS: dict[str, Row] = {
     "RetrievalRecallAtFixedPrecision": Row(lambda: lm.RetrievalRecallAtFixedPrecision(0.3), documents),
 }
 
+REFERENCES = {
+    "RetrievalMRR": reciprocal_rank,
+    "RetrievalMAP": average_precision,
+    "RetrievalNormalizedDCG": discounted_gain,
+    "RetrievalPrecision": lambda y: y.sum() / len(y),
+    "RetrievalHitRate": lambda y: float(y.any()),
+    "RetrievalRecall": lambda y: 1.0,
+    "RetrievalRPrecision": lambda y: y[: int(y.sum())].sum() / y.sum(),
+}
+
+
+def with_weights(
+    make: Callable[[torch.Generator, int], tuple[Any, ...]],
+) -> Callable[[torch.Generator, int], tuple[Any, ...]]:
+    def data(g: torch.Generator, n: int) -> tuple[Any, ...]:
+        preds, target, queries = make(g, n)
+        return preds, target, queries, (1 + queries % 3) / 2
+
+    return data
+
+
+def weighted_mean_over_queries(value: Callable[[Any], float]) -> Callable[..., float]:
+    def reference(p: torch.Tensor, t: torch.Tensor, queries: torch.Tensor, w: torch.Tensor) -> float:
+        each = [(p[queries == q], t[queries == q], w[queries == q][0]) for q in queries.unique()]
+        alone = mean_over_queries(value)
+        values = [alone(scores, y, torch.zeros(len(y), dtype=torch.long)) for scores, y, _ in each]
+        return float(np.average(values, weights=[float(weight) for _, _, weight in each]))
+
+    return reference
+
+
+for name, value in REFERENCES.items():
+    ROWS[f"{name}(sample_weight)"] = Row(
+        getattr(lm, name), with_weights(ROWS[name].data), weighted_mean_over_queries(value)
+    )
 for one_row in ROWS.values():
-    one_row.bad = lambda p, t, queries: [(p * torch.nan, t, queries), (p, t - 9, queries)]
+    one_row.bad = lambda p, t, *more: [(p * torch.nan, t, *more), (p, t - 9, *more)]

@@ -9,8 +9,8 @@ from typing import Any, ClassVar, Literal, TypeAlias
 import torch
 from torch import Tensor
 
-from lit_metrics._inputs import as_tensor
-from lit_metrics.functional.retrieval._checks import as_documents, require_top_k, require_values
+from lit_metrics._inputs import as_tensor, as_weights, checks_are_free
+from lit_metrics.functional.retrieval._checks import as_documents, require_top_k, require_values, require_weights
 from lit_metrics.functional.retrieval._ranking import Ranking, Values, rank
 from lit_metrics.metric import Metric
 
@@ -43,6 +43,7 @@ class QueryMetric(Metric):
     indexes: list[Tensor]
     preds: list[Tensor]
     target: list[Tensor]
+    weights: list[Tensor]
 
     def __init__(
         self,
@@ -63,7 +64,7 @@ class QueryMetric(Metric):
         self.empty_target_action = empty_target_action
         self.ignore_index = ignore_index
         self.aggregation = aggregation
-        for name in ("indexes", "preds", "target"):
+        for name in ("indexes", "preds", "target", "weights"):
             self.add_state(name, [], dist_reduce_fx="cat")
 
     @property
@@ -71,13 +72,14 @@ class QueryMetric(Metric):
         """Equal for all metrics that keep the same documents."""
         return ("retrieval", self.graded, self.ignore_index)
 
-    def update(self, preds: Any, target: Any, indexes: Any) -> None:
+    def update(self, preds: Any, target: Any, indexes: Any, sample_weight: Any = None) -> None:
         """Takes in documents.
 
         Args:
             preds: Scores, of any shape.
             target: Relevance, the same shape.
             indexes: Query of each document, integers of the same shape.
+            sample_weight: Weight of each document's query, of the same shape; a query's is the mean of its documents'.
         """
         preds, target = as_documents(preds, target, self.graded, self.ignore_index)
         indexes = as_tensor(indexes, "indexes")
@@ -85,11 +87,18 @@ class QueryMetric(Metric):
             raise ValueError(f"indexes must have the shape of preds, {tuple(preds.shape)}, got {tuple(indexes.shape)}")
         if indexes.is_floating_point() or indexes.is_complex() or indexes.dtype == torch.bool:
             raise TypeError(f"indexes must hold integers, got {indexes.dtype}")
+        # Unit weights are one byte seen many times: an unweighted list costs no memory until it is concatenated.
+        weights = torch.ones((), dtype=torch.bool, device=preds.device).expand(preds.numel())
+        if sample_weight is not None:
+            weights = as_weights(sample_weight, preds.shape, preds.device).reshape(-1).clone()
+            if checks_are_free(weights):
+                require_weights(weights)
         self.accumulate(
             {
                 "indexes": indexes.to(torch.long, copy=True).reshape(-1),
                 "preds": preds.clone().reshape(-1),
                 "target": target.clone().reshape(-1),
+                "weights": weights,
             }
         )
 
@@ -97,23 +106,43 @@ class QueryMetric(Metric):
         """Raises for invalid scores and relevance that an accelerator keeps."""
         if self.preds and self.device.type != "meta":
             require_values(torch.cat(self.preds), torch.cat(self.target), self.graded, self.ignore_index)
+            require_weights(torch.cat(self.weights))
 
     def ranking(self) -> Ranking:
         """Returns all documents in order; sorted once for all metrics that share them."""
-        ranking: Ranking = self.store.reading(self._rank)
+        ranking: Ranking = self.store.reading(self._rank)[0]
         return ranking
 
-    def _rank(self) -> Ranking:
+    def _rank(self) -> tuple[Ranking, Tensor | None]:
+        """Returns the ranking and the weight of every query, if there are any weights."""
         none = torch.zeros(0, device=self.device)
         preds, target = torch.cat([none, *self.preds]), torch.cat([none, *self.target])
-        indexes = torch.cat([none.long(), *self.indexes])
+        indexes, weights = torch.cat([none.long(), *self.indexes]), torch.cat([none.bool(), *self.weights])
         if self.ignore_index is not None:
             kept = target != self.ignore_index
-            preds, target, indexes = preds[kept], target[kept], indexes[kept]
-        return rank(preds, target, indexes)
+            preds, target, indexes, weights = preds[kept], target[kept], indexes[kept], weights[kept]
+        ranking = rank(preds, target, indexes)
+        if weights.dtype == torch.bool:
+            return ranking, None
+        query_d = indexes.unique(return_inverse=True)[1]  # sorted, so numbered as in the ranking
+        return ranking, ranking.per_query(weights, query_d) / ranking.sizes_q
 
-    def without_empty(self, values: Tensor, empty_q: Tensor) -> Tensor:
-        """Returns the values of queries with the empty ones replaced or gone."""
+    def combine(self, values: Tensor, empty_q: Tensor) -> Tensor:
+        """Returns one value of those of all queries, after `empty_target_action`; nan without any."""
+        weights: Tensor | None = self.store.reading(self._rank)[1]
+        values = self._without_empty(values, empty_q)
+        if weights is not None:
+            weights = weights[~empty_q] if self.empty_target_action == "skip" else weights
+            values, weights = values[weights > 0], weights[weights > 0]
+        if not len(values):
+            return torch.full(values.shape[1:], torch.nan, dtype=values.dtype, device=values.device)
+        if weights is None or self.aggregation in ("min", "max"):
+            return self._aggregate(values)
+        if self.aggregation != "mean":
+            raise ValueError(f"aggregation={self.aggregation!r} has no meaning with sample_weight; use 'mean'")
+        return (values * weights.reshape(-1, *[1] * (values.ndim - 1))).sum(0) / weights.sum()
+
+    def _without_empty(self, values: Tensor, empty_q: Tensor) -> Tensor:
         if self.empty_target_action == "skip":
             return values[~empty_q]
         if self.empty_target_action == "error":
@@ -126,10 +155,7 @@ class QueryMetric(Metric):
         filling = 1.0 if self.empty_target_action == "pos" else 0.0
         return torch.where(empty_q.reshape(-1, *[1] * (values.ndim - 1)), filling, values)
 
-    def aggregate(self, values: Tensor) -> Tensor:
-        """Returns one value of those of all queries; nan without any."""
-        if not len(values):
-            return torch.full(values.shape[1:], torch.nan, dtype=values.dtype, device=values.device)
+    def _aggregate(self, values: Tensor) -> Tensor:
         if callable(self.aggregation):
             return torch.as_tensor(self.aggregation(values, dim=0))
         if self.aggregation == "mean":
@@ -167,7 +193,7 @@ class RetrievalMetric(QueryMetric):
 
     def compute(self) -> Tensor:
         """Returns the aggregate of the queries' values; nan if there are none."""
-        return self.aggregate(self.without_empty(*self.query_values(self.ranking())))
+        return self.combine(*self.query_values(self.ranking()))
 
     @abstractmethod
     def query_values(self, ranking: Ranking) -> Values:

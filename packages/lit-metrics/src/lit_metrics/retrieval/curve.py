@@ -36,8 +36,7 @@ class _Curve(QueryMetric):
         """Returns precision, recall and numbers of places, `(max_k,)` each."""
         precision, recall, empty = curves(self.ranking(), self.max_k, self.adaptive_k)
         places = torch.arange(1, precision.shape[1] + 1, device=precision.device)
-        kept = (self.without_empty(values, empty) for values in (precision, recall))
-        precision, recall = (self.aggregate(values) for values in kept)
+        precision, recall = (self.combine(values, empty) for values in (precision, recall))
         return precision, recall, places
 
 

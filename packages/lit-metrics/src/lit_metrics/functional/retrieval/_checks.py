@@ -41,6 +41,12 @@ def require_values(preds: Tensor, target: Tensor, graded: bool, ignore_index: in
         raise ValueError(f"target must hold {expected}; got other values")
 
 
+def require_weights(weights: Tensor) -> None:
+    """Raises a `ValueError` for weights that are negative or NaN; reads values on the host."""
+    if not (weights >= 0).cpu().numpy().all():
+        raise ValueError("sample_weight must hold weights of at least 0; got others")
+
+
 def require_top_k(top_k: Any, name: str = "top_k") -> None:
     """Raises a `ValueError` unless `top_k` is a positive integer or `None`."""
     if top_k is not None and (not isinstance(top_k, int) or isinstance(top_k, bool) or top_k < 1):
