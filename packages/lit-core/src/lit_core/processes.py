@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from lit_accelerators import Precision, Strategy
 from lit_core.callbacks.base import Callback
@@ -73,14 +73,15 @@ def _on_host(tensor: Tensor) -> Tensor:
     return (tensor if whole is None else whole()).cpu()
 
 
-def _take_weights(module: LightningModule, state: dict[str, Any]) -> None:
+def _take_weights(module: nn.Module, state: dict[str, Any]) -> None:
     """Load the weights, unless the parts they belong to are in the other processes only."""
     own = module.state_dict()
     missing = [name for name in state if name not in own]
     if missing:
         warnings.warn(
-            f"{type(module).__name__} has {', '.join(missing[:5])}{', ...' if len(missing) > 5 else ''} in the processes "
-            "of the run only, where configure_model made them: the module of this process does not get the weights. "
+            f"{type(module).__name__} has {', '.join(missing[:5])}{', ...' if len(missing) > 5 else ''} in the "
+            "processes of the run only, where configure_model made them: the module of this process does not get the "
+            "weights. "
             "They are in the checkpoints. Make these parts in __init__ (under torch.device('meta') if they are large), "
             "or choose a strategy without '_spawn' or '_fork'.",
             stacklevel=2,
