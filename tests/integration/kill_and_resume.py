@@ -40,6 +40,7 @@ class Case:
     module: str
     processes: int = 1
     workers: int = 0
+    shuffle: bool = True
     average: Callable[[], Callback] | None = None
     settings: dict[str, Any] = field(default_factory=dict)
     saver: dict[str, Any] = field(default_factory=lambda: {"every_n_train_steps": 1})
@@ -49,8 +50,8 @@ CASES = {
     "dropout": Case("Automatic"),
     "augmentation in workers": Case("Automatic", workers=2, saver={"every_n_train_steps": 3}),
     "accumulation": Case("Automatic", settings={"accumulate_grad_batches": 3}),
-    "validation inside an epoch": Case("Two", settings={"val_check_interval": 2}),
-    "two processes": Case("Alone", processes=2),
+    "validation inside an epoch": Case("Two", shuffle=False, settings={"val_check_interval": 2}),
+    "two processes with workers": Case("Alone", processes=2, workers=2),
     "losses by name": Case("ByName"),
     "optimizers in turns": Case("Turns", saver={"every_n_train_steps": 2}),
     "manual": Case("Manual"),
@@ -101,7 +102,8 @@ def train(folder: Path, case: Case, epochs: int) -> None:
         default_root_dir=folder,
         **case.settings,
     )
-    data = noisy_loader(9 * case.processes if case.processes > 1 else 14, workers=case.workers)
+    samples = 9 * case.processes if case.processes > 1 else 14
+    data = noisy_loader(samples, workers=case.workers, shuffle=case.shuffle)
     trainer.fit(module, data, noisy_loader(8, workers=case.workers, shuffle=False), ckpt_path="last")
     kept = final_state(trainer, module) if case.processes == 1 else dict(module.state_dict())
     torch.save(kept, folder / "final.part")

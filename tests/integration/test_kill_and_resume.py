@@ -26,7 +26,7 @@ def _one_thread() -> Iterator[None]:
     [
         "augmentation in workers",
         "accumulation",
-        "two processes",
+        "two processes with workers",
         "average of the last epochs",
         "saved in the background",
     ],
