@@ -14,7 +14,14 @@ from torch.distributed.tensor import DTensor
 from torch.distributed.tensor.parallel import ColwiseParallel, RowwiseParallel, parallelize_module
 from torch.utils.data import DataLoader, TensorDataset
 
-from lit_accelerators import ModelParallelStrategy, SingleDeviceStrategy, Strategy, TruePrecision, connect
+from lit_accelerators import (
+    ModelParallelStrategy,
+    ScaledPrecision,
+    SingleDeviceStrategy,
+    Strategy,
+    TruePrecision,
+    connect,
+)
 
 State = dict[str, Any]
 
@@ -253,6 +260,41 @@ def test_counting_over_samples_counts_each_once_and_tells_every_process_the_same
     ranks, told = zip(*launch(count, (2, 2)), strict=True)
     assert ranks == ((0, True), (0, False), (1, True), (1, False))
     assert list(told) == [[[2.0], [1.0], [2.0], [0.0], [0.0, 2.0], [0, 2], 2]] * 4  # of ranks 0 and 2
+
+
+def test_processes_that_would_do_the_same_work_are_warned_of() -> None:
+    with pytest.raises(UserWarning, match=r"Nothing in Net is cut over the 2 processes.*tensor_parallel_size=1"):
+        launch(lambda strategy: strategy.setup_module(Net()), (2, 2), plan=None)
+
+
+def test_with_float16_processes_agree_on_the_scale_of_parts_and_of_what_is_whole() -> None:
+    def steps(strategy: Strategy) -> State:
+        net = strategy.setup_module(Net())
+        optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
+        step, precision = strategy.setup_step(net, net.loss), strategy.precision
+        for update in range(3):
+            optimizer.zero_grad()
+            strategy.backward(step(share(strategy, tokens(update))))
+            grad: Any = net.layers[0].up.weight.grad
+            if update == 1 and strategy.global_rank == strategy.world_size - 1:
+                grad.to_local()[0] = torch.nan
+            precision.optimizer_step(optimizer)
+        scales = strategy.collectives.all_gather_object(precision.state_dict()["scale"])
+        assert scales == [32.0] * strategy.world_size
+        return strategy.module_state(net)
+
+    net, scaler = Net(), torch.amp.GradScaler("cpu", init_scale=64.0)
+    optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
+    for update in (0, 2):
+        optimizer.zero_grad()
+        with torch.autocast("cpu", torch.float16):
+            loss = net.loss(tokens(update))
+        scaler.scale(loss).backward()
+        scaler.step(optimizer)
+        scaler.update()
+    for shape in SHAPES:
+        state = launch(steps, shape, precision=ScaledPrecision(init_scale=64.0))
+        torch.testing.assert_close(state, dict(net.state_dict()), rtol=1e-2, atol=1e-3)
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """Processes as a grid: the tensors of the module are cut along one dimension, and sharded along the other."""
 
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from datetime import timedelta
@@ -149,6 +150,7 @@ class ModelParallelStrategy(Strategy):
         module = self.precision.convert_module(move_with_memory(module, self.device))
         broadcast_weights(module, self.collectives, self.device_mesh)
         apply_plan(module, matched, self.device_mesh[TENSOR])
+        self._warn_if_whole(module)
         by_user = any(isinstance(part, FSDPModule) for part in module.modules())
         if self.data_world_size > 1 or by_user:
             self._modules.add(module, self._shard(module, fill, by_user=by_user))
@@ -157,6 +159,17 @@ class ModelParallelStrategy(Strategy):
                 fill(module)
             self._modules.add(module, None)
         return module
+
+    def _warn_if_whole(self, module: nn.Module) -> None:
+        meshes = [mesh for p in module.parameters() if (mesh := getattr(p, "device_mesh", None)) is not None]
+        cut = any(TENSOR in mesh.mesh_dim_names for mesh in meshes)
+        if self.model_parallel_size > 1 and not cut and self.is_global_zero:
+            warnings.warn(
+                f"Nothing in {type(module).__name__} is cut over the {self.model_parallel_size} processes of a group: "
+                "each does the same work. Give ModelParallelStrategy a plan, cut the module in configure_model, or "
+                "write tensor_parallel_size=1, or strategy='fsdp'.",
+                stacklevel=3,
+            )
 
     def _shard(self, module: nn.Module, fill: Callable[[nn.Module], None] | None, *, by_user: bool) -> Any:
         from lit_accelerators.strategies._shards import ShardedModule
