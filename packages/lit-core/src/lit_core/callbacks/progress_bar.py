@@ -192,7 +192,7 @@ class ProgressBar(Callback):
 
 
 class TQDMProgressBar(ProgressBar):
-    """The :class:`ProgressBar` under the name and with the arguments of PyTorch Lightning 2.x.
+    """The :class:`~lit_core.ProgressBar` under the name and with the arguments of PyTorch Lightning 2.x.
 
     Args:
         refresh_rate: batches between refreshes at least, of which there are at most ten a second; 0 shows nothing.

@@ -41,7 +41,7 @@ class RichProgressBarTheme:
 
 
 class RichProgressBar(ProgressBar):
-    """The :class:`ProgressBar`, drawn by ``rich`` (the extra ``lit-core[rich]``); validation has a bar below.
+    """The :class:`~lit_core.ProgressBar`, drawn by ``rich`` (the extra ``lit-core[rich]``); validation has a bar below.
 
     Args:
         refresh_rate: batches between refreshes at least, of which there are at most ten a second; 0 shows nothing.
