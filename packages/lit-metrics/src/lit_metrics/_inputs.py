@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 import numpy as np
 import torch
 from torch import Tensor
+from torch.compiler import is_compiling
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -67,7 +68,7 @@ def checks_are_free(tensor: Tensor) -> bool:
 
     Only host memory is read without a stall, and not under `torch.compile`.
     """
-    return tensor.is_cpu and not torch.compiler.is_compiling() and _READING.allowed
+    return tensor.is_cpu and _READING.allowed and not is_compiling()
 
 
 def require_same_shape(preds: Tensor, target: Tensor) -> None:

@@ -11,6 +11,7 @@ from typing import Any, Literal, TypeAlias
 
 import torch
 from torch import Tensor
+from torch.compiler import is_compiling
 
 StateValue: TypeAlias = Tensor | list[Tensor]
 Reduction: TypeAlias = Literal["sum", "mean", "max", "min", "cat"] | Callable[[Any], Any] | None
@@ -18,7 +19,7 @@ Reduction: TypeAlias = Literal["sum", "mean", "max", "min", "cat"] | Callable[[A
 
 def ordinary_tensors() -> AbstractContextManager[Any]:
     """Returns a context in which new tensors are ordinary ones, also inside `torch.inference_mode`."""
-    if torch.compiler.is_compiling():  # which cannot trace the question
+    if is_compiling():  # which cannot trace the question
         return nullcontext()
     return torch.inference_mode(False) if torch.is_inference_mode_enabled() else nullcontext()
 
@@ -120,7 +121,7 @@ class State:
         return self._version
 
     def _fold(self) -> None:
-        if torch.compiler.is_compiling():
+        if is_compiling():
             raise RuntimeError("the number of updates is not known inside a compiled graph; keep it in a tensor state")
         updates = int(self._traced)  # type: ignore[arg-type]
         if updates:
@@ -147,15 +148,18 @@ class State:
 
     def advance(self, updates: int = 1) -> None:
         """Counts updates that went in."""
-        if torch.compiler.is_compiling() and not self._one_batch:
-            # Numbers are compiled in: a graph counts updates of what outlives it in a tensor.
-            if self._traced is None:
-                device = next((v.device for v in self.values.values() if isinstance(v, Tensor)), None)
-                self._traced = torch.zeros((), dtype=torch.long, device=device)
-            self._traced.add_(updates)
-            return
         self._count += updates
         self._version += 1
+
+    def advance_in_graph(self, updates: int = 1) -> None:
+        """Counts updates inside a compiled graph: in a tensor, as numbers are compiled in, unless the graph made it."""
+        if self._one_batch:
+            self.advance(updates)
+            return
+        if self._traced is None:
+            device = next((v.device for v in self.values.values() if isinstance(v, Tensor)), None)
+            self._traced = torch.zeros((), dtype=torch.long, device=device)
+        self._traced.add_(updates)
 
     def mark_checked(self, shared: bool) -> None:
         """Lets the next update skip the checks of device and sync, and of sharing unless it is shared."""
@@ -183,7 +187,7 @@ class State:
     def set(self, name: str, value: StateValue) -> None:
         """Writes one value."""
         self.values[name] = value
-        if not torch.compiler.is_compiling():  # else `advance` says that something changed
+        if not is_compiling():  # else `advance` says that something changed
             self._version += 1
 
     def backup(self) -> dict[str, tuple[StateValue, Tensor | int]]:
@@ -201,7 +205,7 @@ class State:
 
     def make_ordinary(self) -> None:
         """Replaces tensors made in inference mode, which could not be updated in place outside of it."""
-        if torch.compiler.is_compiling():
+        if is_compiling():
             return
         with ordinary_tensors():
             for name, value in self.values.items():
@@ -301,7 +305,10 @@ def merge_into(mine: State, theirs: State, specs: Mapping[str, StateSpec]) -> No
         for name, spec in specs.items():
             counts = (mine.count, theirs.count) if spec.reduce == "mean" else (0, 0)
             values[name] = merge_value(spec.reduce, values[name], theirs.values[name], counts)
-    mine.advance(theirs.count)
+    if is_compiling():
+        mine.advance_in_graph(theirs.count)
+    else:
+        mine.advance(theirs.count)
 
 
 def copy_out(value: Any) -> Any:
