@@ -20,6 +20,7 @@ from lit_core.callbacks import (
     BasePredictionWriter,
     DeviceStatsMonitor,
     EMAWeightAveraging,
+    GradientAccumulationScheduler,
     GradientNormMonitor,
     LambdaCallback,
     LearningRateMonitor,
@@ -29,11 +30,13 @@ from lit_core.callbacks import (
     OnExceptionCheckpoint,
     PredictionFileWriter,
     RichModelSummary,
+    RichProgressBar,
     SpikeDetection,
     StochasticWeightAveraging,
     ThroughputMonitor,
-    TimeTable,
     Timer,
+    TimeTable,
+    TQDMProgressBar,
     WeightAveraging,
 )
 from lit_core.hooks import PHASES
@@ -64,6 +67,7 @@ TABLE: dict[str, Callable[[], Callback]] = {
     "exponential average": lambda: EMAWeightAveraging(decay=0.9),
     "fine-tuning of a backbone": lambda: BackboneFinetuning(1),
     "functions": lambda: LambdaCallback(on_train_epoch_end=nothing),
+    "gradient accumulation": lambda: GradientAccumulationScheduler({0: 1}),
     "gradient norms": lambda: GradientNormMonitor(every_n_steps=1),
     "learning rates": LearningRateMonitor,
     "learning rates, by step": lambda: LearningRateMonitor("step", log_momentum=True),
@@ -83,10 +87,12 @@ TABLE: dict[str, Callable[[], Callback]] = {
     "finder of a learning rate": lambda: LearningRateFinder(num_training=12, update_attr=False),
     "finder of a batch size": lambda: BatchSizeFinder(max_trials=2, steps_per_trial=1, update_attr=False),
     "progress bar": lambda: ProgressBar(refresh_s=0.0, line_s=0.0, stream=io.StringIO()),
+    "progress bar, by its later name": lambda: TQDMProgressBar(refresh_rate=3),
 }
 
 if find_spec("rich"):
     TABLE["summary, drawn by rich"] = RichModelSummary
+    TABLE["progress bar, drawn by rich"] = RichProgressBar
 
 STEERS = (BackboneFinetuning, EMAWeightAveraging, ModelPruning, StochasticWeightAveraging, WeightAveraging)
 """Those that change the weights because they are asked to."""
