@@ -4,6 +4,7 @@ import csv
 import sys
 import types
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -13,6 +14,7 @@ import torch
 
 from lit_checkpoint import CheckpointIO
 from lit_core import Callback, EarlyStopping, LightningModule, ModelCheckpoint
+from lit_core.callbacks import EMAWeightAveraging, StochasticWeightAveraging
 from lit_loggers import CSVLogger
 from tests.lit_core.resumable import MODULES, Automatic, SaveAll, comparable, final_state, noisy_loader
 from tests.lit_core.tiny import Regression, Rows, loader, same, trainer, weights
@@ -28,6 +30,11 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
     "manual": ("Manual", {}),
     "losses by name": ("ByName", {}),
     "limited": ("Automatic", {"limit_train_batches": 3, "limit_val_batches": 2}),
+    "average of the weights": ("Automatic", {"average": partial(EMAWeightAveraging, decay=0.8)}),
+    "average of the last epochs": (
+        "Automatic",
+        {"average": partial(StochasticWeightAveraging, 0.05, swa_epoch_start=1, annealing_epochs=1)},
+    ),
     "ends inside an epoch": ("Automatic", {"max_epochs": -1, "max_steps": 8}),
 }
 
@@ -47,7 +54,10 @@ def run(
     rows = Rows()
     save = SaveAll(folder, rows.rows)
     module = MODULES[kind]()
-    runner = trainer(**{"max_epochs": 2, "logger": rows, "log_every_n_steps": 2, "callbacks": [save], **settings})
+    average = settings.get("average", list)()
+    callbacks = [save, average] if average else [save]
+    settings = {name: value for name, value in settings.items() if name != "average"}
+    runner = trainer(**{"max_epochs": 2, "logger": rows, "log_every_n_steps": 2, "callbacks": callbacks, **settings})
     runner.fit(module, noisy_loader(), noisy_loader(8, shuffle=False), ckpt_path=ckpt)
     return runner, module, rows, save
 

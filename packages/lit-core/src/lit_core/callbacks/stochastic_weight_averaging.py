@@ -86,7 +86,8 @@ class StochasticWeightAveraging(AveragingCallback):
             return
         if self._start_lrs is None:
             self._start_lrs = [[float(g["lr"]) for g in optimizer.param_groups] for optimizer in trainer.optimizers]
-        self._set_lrs(trainer)
+        if not trainer.progress.batch:  # else a run goes on inside the epoch, with rates that are in the checkpoint
+            self._set_lrs(trainer)
 
     def on_train_batch_start(self, trainer: "Trainer", module: LightningModule, batch: Any, batch_idx: int) -> None:
         """Undo what schedulers that step with updates did."""
