@@ -14,12 +14,17 @@ import torch
 from torch import nn
 from torch.utils.data import DataLoader
 
-from lit_accelerators import FSDPStrategy
+from lit_accelerators import FSDPStrategy, ModelParallelStrategy
 from lit_checkpoint import CheckpointCorruptError, FileCheckpointIO, ShardedCheckpointIO, latest_valid, load, verify
 from lit_core import ModelCheckpoint, Trainer
+from tests.integration import test_strategies_model_parallel as grid
 from tests.integration.test_strategies import Classifier, assert_close, data
 
-pytestmark = [pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork"), pytest.mark.timeout(200)]
+pytestmark = [
+    pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork"),
+    pytest.mark.timeout(200),
+    pytest.mark.filterwarnings("ignore:FSDP2-wrapped module"),  # units of one layer, whose output is a view
+]
 
 sharded = partial(FSDPStrategy, start="fork", state_dict_type="sharded")
 
@@ -143,6 +148,44 @@ def test_last_and_best_are_found_and_a_resumed_run_of_the_same_processes_is_exac
     for which in ("last", "best"):
         found = trainer.validate(Classifier(), DataLoader(data(37), 5), ckpt_path=which, verbose=False)
         assert set(found[0]) == {"val_loss", "hits"}
+
+
+def on_grid(folder: Path, shape: tuple[int, int], ckpt_path: Any = None, **options: Any) -> tuple[Any, Any]:
+    """Training on a grid of processes, each of which writes its parts."""
+    strategy = partial(
+        ModelParallelStrategy,
+        start="fork",
+        plan=grid.PLAN,
+        tensor_parallel_size=shape[1],
+        wrap=["Linear"],
+        state_dict_type="sharded",
+    )
+    torch.manual_seed(11)
+    model = grid.Classifier()
+    trainer = Trainer(
+        accelerator="cpu",
+        devices=shape[0] * shape[1],
+        strategy=strategy,
+        default_root_dir=folder,
+        gradient_clip_val=0.5,
+        logger=False,
+        enable_progress_bar=False,
+        **options,
+    )
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "The checkpoint was saved by")
+        loaders = DataLoader(grid.data(61), 8 // shape[0], shuffle=True), DataLoader(grid.data(37), 5)
+        trainer.fit(model, *loaders, ckpt_path=ckpt_path)
+    return trainer, model
+
+
+@pytest.mark.parametrize(("before", "after"), [((1, 2), (1, 1)), ((1, 2), (2, 1))])
+def test_parts_of_split_tensors_are_read_by_other_grids(tmp_path: Path, before: Any, after: Any) -> None:
+    _, whole = grid.fit(tmp_path / "whole", None, max_epochs=3)
+    first, _ = on_grid(tmp_path / "first", before, max_epochs=2)
+    path = Path(first.checkpoint_callback.last_model_path)
+    assert len(list(path.glob("part-*"))) == 2
+    assert_close(whole, on_grid(tmp_path / "rest", after, path, max_epochs=3)[1])
 
 
 class Preempted(Classifier):
