@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 
@@ -49,3 +51,16 @@ def test_negative_weights_are_refused() -> None:
     with pytest.raises(ValueError, match="weights of at least 0"):
         metric.update(PREDS, TARGET, QUERIES, sample_weight=[1, 1, -1, -1, 1, 1])
     assert metric.update_count == 0
+
+
+@pytest.mark.parametrize("mode", [True, "deferred"])
+def test_groups_of_documents_are_ranked_apart_also_where_weights_would_stand_for_absence(mode: Any) -> None:
+    metric = lm.ByGroup(lm.RetrievalMRR(), num_groups=2, validate_args=mode)
+    group = torch.tensor([0, 1, 0, 1, 0, 1])
+    metric.update(torch.tensor(PREDS), torch.tensor(TARGET), torch.tensor(QUERIES), group=group)
+    expected = []
+    for g in (0, 1):
+        alone = lm.RetrievalMRR()
+        alone.update(*(torch.tensor(x)[group == g] for x in (PREDS, TARGET, QUERIES)))
+        expected.append(alone.compute())
+    torch.testing.assert_close(metric.compute(), torch.stack(expected))

@@ -90,6 +90,8 @@ class Metric(nn.Module, Arithmetic):
     is_differentiable: ClassVar[bool | None] = None
     full_state_update: bool | None = None
     """True says that `update` reads earlier state, so that `forward` may not compute the batch alone and merge it."""
+    weight_is_repetition: ClassVar[bool] = True
+    """Whether a `sample_weight` says how often its sample counts, so that wrappers may leave a sample out with 0."""
     pure_update: ClassVar[bool] = False
     """True promises that `update` touches state by one call of `accumulate` only; saves a copy of the state."""
 

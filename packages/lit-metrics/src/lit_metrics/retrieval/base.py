@@ -37,6 +37,7 @@ class QueryMetric(Metric):
 
     is_differentiable = False
     pure_update = True
+    weight_is_repetition = False
     graded: ClassVar[bool] = False
     """Whether relevance may be any gain of at least 0."""
 

@@ -252,9 +252,9 @@ def take(value: Any, index: Tensor, num: int) -> Any:
 
 
 def weight_place(metric: Metric) -> int | None:
-    """Returns the place of `sample_weight` among the arguments of a metric's update, `None` if it takes none."""
+    """Returns the place of `sample_weight` among the arguments of a metric's update; `None` if samples have none."""
     names = list(inspect.signature(metric.update).parameters)
-    return names.index("sample_weight") if "sample_weight" in names else None
+    return names.index("sample_weight") if metric.weight_is_repetition and "sample_weight" in names else None
 
 
 def without_weight(
