@@ -146,6 +146,13 @@ def test_a_record_that_cannot_be_written_is_a_warning(tmp_path: Path, monkeypatc
     assert run.global_step == 4
 
 
+def test_a_folder_that_nothing_can_reach_is_a_warning_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(run_record, "folder_of", lambda trainer: "nowhere://runs")
+
+    with pytest.warns(UserWarning, match=r"run\.json could not be written to nowhere://runs"):
+        trainer().fit(Regression(), loader(4, 2, num_workers=1))
+
+
 def test_training_does_not_wait_for_git(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     seen = []
 

@@ -11,10 +11,11 @@ import sys
 import threading
 import warnings
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import fields
 from datetime import datetime, timedelta, timezone
 from functools import partial
+from importlib import import_module
 from itertools import chain, count
 from pathlib import Path
 from typing import Any
@@ -54,6 +55,8 @@ def recorded(trainer: TrainerReadings, module: LightningModule, seed: int) -> It
         return
     failures: list[Exception] = []
     facts, home = facts_of(trainer, module, seed), _home(module)
+    with suppress(Exception):  # which writing will meet too
+        _load_for(folder)
 
     def write() -> None:
         try:
@@ -169,6 +172,12 @@ def git_state(folder: Path) -> dict[str, Any] | None:
     said = dict(line.removeprefix("# branch.").split(" ", 1) for line in lines if line.startswith("# branch."))
     dirty = any(not line.startswith("#") for line in lines)
     return {"commit": said.get("oid"), "branch": said.get("head"), "dirty": dirty}
+
+
+def _load_for(folder: str) -> None:
+    """Import what a URL needs: no import may be under way in a thread when workers are forked."""
+    if "://" in folder:
+        import_module("fsspec.core").url_to_fs(folder)
 
 
 def write_record(folder: str, facts: dict[str, Any]) -> str:
