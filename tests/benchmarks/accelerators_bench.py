@@ -114,7 +114,7 @@ def in_two_processes(strategy: Strategy, bare: Callable[[int], Step], size: str,
         strategy.setup_environment()
         try:
             width = WIDTHS[size]
-            steps = 200 if size == "tiny" else 10
+            steps = 50 if size == "tiny" else 10
             return ratios(
                 strategy_step(strategy, network(width)),
                 bare(width),
@@ -175,7 +175,7 @@ class TakeTurns(Callback):
 
 
 def trained(size: str, short: bool) -> list[float]:
-    width, steps, pairs = WIDTHS[size], 200 if size == "tiny" else 10, 6 if short else 30
+    width, steps, pairs = WIDTHS[size], 50 if size == "tiny" else 10, 6 if short else 30
     turns = TakeTurns(width, steps)
     trainer = Trainer(
         accelerator="cpu",

@@ -63,4 +63,4 @@ def train(folder: Path, kills: list[list[int]], fits: int, *, seed: int = 3, **c
 
 
 if __name__ == "__main__":
-    train(Path(sys.argv[1]), json.loads(sys.argv[2]), int(sys.argv[3]))
+    train(Path(sys.argv[1]), json.loads(sys.argv[2]), int(sys.argv[3]), num_nodes=int(os.environ["GROUP_WORLD_SIZE"]))

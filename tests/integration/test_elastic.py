@@ -3,8 +3,10 @@
 import csv
 import json
 import os
+import socket
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +19,11 @@ from tests.lit_core.tiny import same
 pytestmark = [pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork"), pytest.mark.timeout(280)]
 
 
-def run(folder: Path, kills: list[list[int]], fits: int) -> str:
-    """Train under torchrun; returns what was written to stderr."""
+def run(folder: Path, kills: list[list[int]], fits: int, *options: str) -> str:
+    """Train under torchrun, with these options for others than two processes here; returns what it wrote to stderr."""
     environment = {k: v for k, v in os.environ.items() if not k.startswith(("LIT_", "TORCHELASTIC"))}
-    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    options = options or ("--standalone", "--nproc-per-node", "2")
+    launcher = [sys.executable, "-m", "torch.distributed.run", *options]
     script = [elastic_script.__file__, str(folder), json.dumps(kills), str(fits)]
     done = subprocess.run(
         [*launcher, "--max-restarts", str(len(kills)), *script],
@@ -70,3 +73,19 @@ def test_what_another_run_or_another_fit_saved_is_not_gone_on_from(tmp_path: Pat
     assert steps == ["4.ckpt", "10.ckpt", "2.ckpt"]
     for fit in range(2):
         assert same(weights(killed, fit), weights(whole, fit)), fit
+
+
+@pytest.mark.slow
+def test_on_two_nodes_all_meet_again(tmp_path: Path) -> None:
+    """Two agents of torchrun on this machine; each counts the failures of its own processes only."""
+    killed, whole = tmp_path / "killed", tmp_path / "whole"
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        endpoint = f"127.0.0.1:{free.getsockname()[1]}"
+    options = ["--nnodes", "2", "--nproc-per-node", "1", "--rdzv-backend", "c10d", "--rdzv-endpoint", endpoint]
+    with ThreadPoolExecutor(2) as pool:
+        said = "".join(pool.map(lambda _: run(killed, [[0, 0, 7]], 1, *options), range(2)))
+
+    elastic_script.train(whole, [], 1, devices=2, strategy="ddp_fork")
+    assert said.count("Started again: training goes on from") == 1
+    assert same(weights(killed), weights(whole))

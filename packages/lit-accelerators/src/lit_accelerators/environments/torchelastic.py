@@ -3,7 +3,7 @@
 import os
 from datetime import timedelta
 
-from lit_accelerators.environments._stores import PrefixStore, Store, next_group, tcp_store
+from lit_accelerators.environments._stores import PrefixStore, Store, agreed_name, next_group, tcp_store
 from lit_accelerators.environments._variables import check_rank, read_int
 from lit_accelerators.environments.base import ClusterEnvironment
 
@@ -58,12 +58,15 @@ class TorchElasticEnvironment(ClusterEnvironment):
 
     def create_store(self, timeout: timedelta) -> Store:
         """The store that torchrun's agent hosts, under a prefix of its own for each restart."""
-        attempt = read_int("TORCHELASTIC_RESTART_COUNT", set_by=_SET_BY, default=0)
-        # The agent keeps one store over all restarts, so without the prefix a restarted worker reads the addresses of
-        # the dead ones and fails with "Connection refused".
         hosted_here = not _agent_has_store() and self.global_rank == 0
         store = tcp_store(self.main_address, self.main_port, self.world_size, hosted_here, timeout)
-        return next_group(store, f"attempt_{attempt}")
+        numbered = next_group(store, "lit_groups")
+        if not _agent_has_store():
+            return numbered
+        # The agent keeps one store over all restarts, so without the prefix a restarted worker reads the addresses of
+        # the dead ones and fails with "Connection refused". TORCHELASTIC_RESTART_COUNT will not do: each agent counts
+        # the failures of its own workers only.
+        return PrefixStore(agreed_name(numbered, self.global_rank, self.world_size, timeout), store)
 
     def _open_agent_store(self) -> Store:
         return PrefixStore("lit", tcp_store(self.main_address, self.main_port, self.world_size, False, _TIMEOUT))
