@@ -17,7 +17,10 @@ class CheckpointIO(ABC):
     """
 
     together: bool = False
-    """Whether :meth:`save` is called in all processes of a group at once, each with the parts that it holds."""
+    """Whether :meth:`save` is called in all processes of a group at once, each with the parts that it holds.
+
+    Such a format also reads parts, by ``load(in_parts=...)`` and ``load_into``: see :class:`ShardedCheckpointIO`.
+    """
 
     @abstractmethod
     def save(self, state: dict[str, Any], path: str | PathLike[str]) -> None:

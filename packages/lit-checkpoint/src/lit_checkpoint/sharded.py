@@ -7,14 +7,12 @@ from os import PathLike
 from typing import Any
 
 import torch
-import torch.distributed as dist
 from torch import Tensor
 from torch.distributed.checkpoint.api import CheckpointException
 from torch.distributed.checkpoint.default_planner import DefaultLoadPlanner, DefaultSavePlanner
 from torch.distributed.checkpoint.metadata import MetadataIndex, TensorStorageMetadata
 from torch.distributed.checkpoint.state_dict_loader import load as read_parts
 from torch.distributed.checkpoint.state_dict_saver import save as write_parts
-from torch.distributed.tensor import DTensor
 
 from lit_checkpoint.errors import CheckpointCorruptError
 from lit_checkpoint.io import CheckpointIO, MapLocation
@@ -78,22 +76,17 @@ class ShardedCheckpointIO(CheckpointIO):
         """
         storage, folder = locate(path)
         tree, tensors = flatten(state)
-        written = {**tensors, TREE: tree}
-        if not self._is_first():
-            written = {key: value for key, value in tensors.items() if isinstance(value, DTensor)}
         # Checked where the failure of one process is told to the others.
-        writer = ShardWriter(storage, folder, lambda: check_plain(state if TREE in written else {}, any_tensor=True))
+        writer = ShardWriter(storage, folder, lambda: check_plain(state, any_tensor=True))
         planner = DefaultSavePlanner(flatten_state_dict=False, flatten_sharded_tensors=False)
         try:
             with _failures_of_one(), with_sums():
-                write_parts(written, storage_writer=writer, planner=planner, process_group=self._process_group)
+                write_parts(
+                    {**tensors, TREE: tree}, storage_writer=writer, planner=planner, process_group=self._process_group
+                )
         except BaseException:
             writer.give_up()
             raise
-
-    def _is_first(self) -> bool:
-        grouped = dist.is_available() and dist.is_initialized()
-        return not grouped or dist.get_rank(self._process_group) == 0
 
     def load(
         self,

@@ -53,18 +53,20 @@ def is_shard(name: str) -> bool:
 class ShardWriter(StorageWriter):
     """Writes the parts of this process to one file, and where it coordinates, what names the parts of all.
 
-    Each part is a container of ``torch.save``; the names of the files are new at every save.
+    Each part is a container of ``torch.save``; the names of the files are new at every save. What is not distributed is
+    written by the coordinating process alone.
 
     Args:
         storage: where the folder is.
         folder: of the checkpoint.
-        check: raises if what this process gives cannot be written.
+        check: raises if what the coordinating process gives cannot be written.
     """
 
     def __init__(self, storage: Storage, folder: str, check: Callable[[], object]) -> None:
         self._storage = storage
         self._folder = folder
         self._check = check
+        self._coordinates = False
         self._written: list[str] = []
 
     def reset(self, checkpoint_id: Any = None) -> None:
@@ -76,12 +78,15 @@ class ShardWriter(StorageWriter):
         return True
 
     def set_up_storage_writer(self, is_coordinator: bool, *args: Any, **kwargs: Any) -> None:
-        """Needs nothing before the plan."""
+        """Remember who coordinates."""
+        self._coordinates = is_coordinator
 
     def prepare_local_plan(self, plan: SavePlan) -> SavePlan:
-        """As it is, if it can be written."""
-        self._check()
-        return plan
+        """All of it, if it can be written, where this process coordinates; else its parts."""
+        if self._coordinates:
+            self._check()
+            return plan
+        return replace(plan, items=[item for item in plan.items if item.type == WriteItemType.SHARD])
 
     def prepare_global_plan(self, plans: list[SavePlan]) -> list[SavePlan]:
         """Give each process the name of its file."""

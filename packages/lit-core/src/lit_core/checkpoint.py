@@ -13,9 +13,10 @@ from torch import Tensor, nn
 
 from lit_accelerators import Strategy, rng_state
 from lit_checkpoint import CheckpointIO, load, load_lightning
+from lit_checkpoint.functions import io_of
 from lit_core.__about__ import __version__
 from lit_core.callbacks.base import Callback
-from lit_core.checkpoint_parts import CheckpointInParts, in_parts
+from lit_core.checkpoint_parts import CheckpointInParts
 from lit_core.hooks import keeps_state_as_before, overrides
 from lit_core.hparams import plain
 from lit_core.loops.groups import cuts_a_group
@@ -140,9 +141,9 @@ def read(
         weights_only: refuse what would run code; classes of PyTorch Lightning itself become their names.
         sharded: leave tensors of a folder of parts for later, when each process knows which it holds.
     """
-    parts = in_parts(path, io) if sharded else None
-    if parts is not None:
-        return parts
+    reader = io or io_of(path)
+    if sharded and reader.together:
+        return CheckpointInParts(path, reader)
     if io is not None:
         return io.load(path, map_location=map_location, weights_only=weights_only)
     try:

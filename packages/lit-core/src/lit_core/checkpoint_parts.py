@@ -8,8 +8,6 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from lit_accelerators import Strategy
-from lit_checkpoint import CheckpointIO
-from lit_checkpoint.functions import io_of
 
 
 class CheckpointInParts(dict[str, Any]):
@@ -19,7 +17,7 @@ class CheckpointInParts(dict[str, Any]):
 
     Args:
         path: the folder.
-        io: a ``ShardedCheckpointIO``.
+        io: what wrote it: a ``CheckpointIO`` that saves together.
     """
 
     def __init__(self, path: str | PathLike[str], io: Any) -> None:
@@ -40,11 +38,3 @@ class CheckpointInParts(dict[str, Any]):
         """Read the states of optimizers, which have loaded them without values."""
         states = [strategy.optimizer_state(module, optimizer) for optimizer in optimizers]
         self._io.load_into({"optimizer_states": states}, self._path)
-
-
-def in_parts(path: str | PathLike[str], io: CheckpointIO | None) -> CheckpointInParts | None:
-    """The checkpoint at ``path`` where it is one that can be read in parts."""
-    from lit_checkpoint import ShardedCheckpointIO  # whose import takes a while
-
-    found = io_of(path) if io is None else io
-    return CheckpointInParts(path, found) if isinstance(found, ShardedCheckpointIO) else None
