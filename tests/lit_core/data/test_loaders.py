@@ -2,10 +2,12 @@
 
 import math
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from torch.optim.lr_scheduler import LinearLR
 from torch.utils.data import (
     BatchSampler,
     DataLoader,
@@ -13,10 +15,13 @@ from torch.utils.data import (
     IterableDataset,
     SequentialSampler,
     WeightedRandomSampler,
+    default_collate,
 )
 
 from lit_accelerators import epoch_order
 from lit_core.data.loaders import PreparedLoader, as_list, prepare_loader
+from tests.lit_core.resumable import Automatic, SaveAll, noisy_loader
+from tests.lit_core.tiny import same, trainer
 
 
 def prepare(source: Any, limit: Any = None, **settings: Any) -> PreparedLoader:
@@ -224,3 +229,31 @@ def test_one_loader_or_several_or_none_make_a_list() -> None:
     assert as_list(None) == []
     assert as_list(one) == [one]
     assert as_list([one, two]) == as_list((one, two)) == [one, two]
+
+
+def test_a_loader_that_keeps_its_place_goes_on_exactly_also_when_the_optimizer_asks_how_long_training_is(
+    tmp_path: Path,
+) -> None:
+    class Scheduled(Automatic):
+        def configure_optimizers(self) -> Any:
+            optimizer = torch.optim.SGD(self.parameters(), lr=0.1)
+            steps = self.trainer.estimated_stepping_batches
+            return [optimizer], [{"scheduler": LinearLR(optimizer, 1.0, 0.1, int(steps)), "interval": "step"}]
+
+    class Kept(Stateful):
+        def __iter__(self) -> Iterator[Any]:
+            data = noisy_loader(12, shuffle=False, noise=0).dataset
+            for place in super().__iter__():
+                yield default_collate([data[3 * int(place)], data[3 * int(place) + 1]])
+
+    def train(ckpt: Path | None) -> Any:
+        torch.manual_seed(0)
+        module = Scheduled()
+        trainer(max_epochs=2, callbacks=SaveAll(tmp_path / "kept") if ckpt is None else None).fit(
+            module, Kept(), ckpt_path=ckpt
+        )
+        return module
+
+    whole, resumed = train(None), train(tmp_path / "kept" / "02-batch.ckpt")
+    assert resumed.seen == whole.seen[2:]
+    assert same(resumed.state_dict(), whole.state_dict())
