@@ -81,9 +81,8 @@ def _take_weights(module: nn.Module, state: dict[str, Any]) -> None:
         warnings.warn(
             f"{type(module).__name__} has {', '.join(missing[:5])}{', ...' if len(missing) > 5 else ''} in the "
             "processes of the run only, where configure_model made them: the module of this process does not get the "
-            "weights. "
-            "They are in the checkpoints. Make these parts in __init__ (under torch.device('meta') if they are large), "
-            "or choose a strategy without '_spawn' or '_fork'.",
+            "weights. They are in the checkpoints. Make these parts in __init__ (under torch.device('meta') if they "
+            "are large), or choose a strategy without '_spawn' or '_fork'.",
             stacklevel=2,
         )
         return
