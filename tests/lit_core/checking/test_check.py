@@ -177,7 +177,7 @@ def test_several_processes_are_checked_in_one() -> None:
     report = check(run, Regression(), loader(), loader())
 
     assert report.ok, str(report)
-    assert report.findings[0].what == "training has 4 batches an epoch, 4 updates in 1 epochs"
+    assert report.findings[0].what == "training has 4 batches an epoch, 4 updates in 1 epoch"
 
 
 def test_strict_raises_and_the_table_is_printed(capsys: pytest.CaptureFixture[str]) -> None:

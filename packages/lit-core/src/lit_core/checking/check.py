@@ -57,8 +57,8 @@ def check(
 def _of_the_steps(trainer: Trainer, facts: Facts, callbacks: Sequence[Callback]) -> Iterator[Finding]:
     if not facts.trained:
         return
-    length = f"{facts.batches:g} batches an epoch, {facts.updates:g} updates in {facts.epochs:g} epochs"
-    yield Finding("info", f"training has {length}")
+    epochs = f"{facts.epochs:g} epoch" + "s" * (facts.epochs != 1)
+    yield Finding("info", f"training has {facts.batches:g} batches an epoch, {facts.updates:g} updates in {epochs}")
     yield from unlogged(facts, callbacks)
     yield from never_fire(facts, trainer.settings, callbacks, logs=bool(trainer.loggers))
     yield from map(finding_of, facts.curves)
