@@ -117,9 +117,8 @@ TABLE = {
     "fsdp without units": Row(fsdp_whole, 2, FullPrecision, 1e-6, keeps=False, states=1),
     "fsdp bf16-mixed": Row(fsdp, 2, MixedPrecision, 1e-2, keeps=False, states=1),
     "fsdp hybrid": Row(hsdp, 4, FullPrecision, 1e-6, keeps=False, states=1),
-    "tensor parallel": Row(tensor_parallel, 2, FullPrecision, 1e-6, states=1, together=2),
+    "tensor parallel bf16-mixed": Row(tensor_parallel, 2, MixedPrecision, 1e-2, states=1, together=2),
     "model_parallel": Row(model_parallel, 4, FullPrecision, 1e-6, keeps=False, states=1, together=2),
-    "model_parallel bf16-mixed": Row(model_parallel, 4, MixedPrecision, 1e-2, keeps=False, states=1, together=2),
     "dp": Row(dp, 1, FullPrecision, 1e-6, by_hand=False),
     "dp bf16-mixed": Row(dp, 1, MixedPrecision, 1e-2, by_hand=False),
     "ddp2 of one node": Row(ddp2, 1, FullPrecision, 1e-6, by_hand=False),
@@ -380,7 +379,10 @@ def talk(strategy: Strategy) -> list[Any]:
 
 def test_collectives_say_the_same_in_every_rank_and_ranks_are_known(row: Row) -> None:
     ranks = list(range(row.ranks))
+    strategy = row.make(row.precision())
 
+    assert (strategy.data_world_size, strategy.data_rank) == (row.ranks // row.together, 0)
+    assert strategy.speaks_for_samples
     for rank, (found_rank, size, is_zero, device, values) in enumerate(launch(row, talk)):
         assert (found_rank, size, is_zero) == (rank, row.ranks, rank == 0)
         assert device == row.make(row.precision()).accelerator.name

@@ -113,7 +113,7 @@ def test_processes_train_and_evaluate_as_one_and_each_sample_counts_once(tmp_pat
 
 
 @pytest.mark.filterwarnings("ignore:The checkpoint was saved by")
-@pytest.mark.parametrize(("before", "after"), [((1, 2), (1, 2)), ((2, 2), None), (None, (2, 2)), ((2, 2), (1, 2))])
+@pytest.mark.parametrize(("before", "after"), [((2, 2), (1, 2)), (None, (2, 2))])
 def test_a_run_goes_on_from_a_checkpoint_of_any_grid(tmp_path, before, after):
     whole, model = fit(tmp_path / "whole", None, max_epochs=3)
     first, _ = fit(tmp_path / "first", before, max_epochs=2)
@@ -124,7 +124,7 @@ def test_a_run_goes_on_from_a_checkpoint_of_any_grid(tmp_path, before, after):
 
 
 @pytest.mark.filterwarnings("ignore:The checkpoint was saved by")
-@pytest.mark.parametrize(("before", "after"), [((2, 1), (1, 2)), ((1, 2), (2, 1)), ((1, 2), (1, 2))])
+@pytest.mark.parametrize(("before", "after"), [((2, 1), (1, 2)), ((1, 2), (2, 1))])
 def test_what_an_epoch_gathered_before_it_was_cut_is_counted_once(tmp_path, before, after):
     whole, _ = fit(tmp_path / "whole", None, max_epochs=1)
     keepers = [ModelCheckpoint(tmp_path / name, every_n_train_steps=3, save_top_k=-1) for name in ("kept", "again")]
@@ -156,8 +156,9 @@ class Late(Classifier):
             self.head = nn.Linear(8, 3)
 
 
-@pytest.mark.parametrize("strategy", ["auto", "fsdp_fork", "model_parallel"])
-@pytest.mark.parametrize("in_init", [True, False])
+@pytest.mark.parametrize(
+    ("strategy", "in_init"), [("auto", False), ("fsdp_fork", False), ("fsdp_fork", True), ("model_parallel", True)]
+)
 def test_a_module_on_the_meta_device_is_filled_and_trained_as_one_in_memory(tmp_path, strategy, in_init):
     torch.manual_seed(11)
     model = Classifier()
