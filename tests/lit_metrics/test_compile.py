@@ -146,3 +146,19 @@ def test_the_number_of_updates_cannot_be_read_inside_a_graph() -> None:
 
     with pytest.raises(RuntimeError):
         Compiled(step)()
+
+
+@pytest.mark.parametrize("make", [Mean, lambda: lm.MulticlassAccuracy(4)])
+def test_updates_compiled_under_inference_mode_go_on_outside_of_it(make: Any) -> None:
+    metric, plain = make(), make()
+    step = Compiled(metric.update)
+    with torch.inference_mode():
+        for _ in range(3):
+            step(SCORES, LABELS)
+    metric.update(SCORES, LABELS)
+    metric(SCORES, LABELS)
+    step(SCORES, LABELS)
+    for _ in range(6):
+        plain.update(SCORES, LABELS)
+    torch.testing.assert_close(metric.compute(), plain.compute())
+    assert metric.update_count == 6

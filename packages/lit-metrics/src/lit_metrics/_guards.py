@@ -42,6 +42,8 @@ def guard_update(fn: Callable[..., Any]) -> Callable[..., None]:
             return
         if not state.ready:
             state = self._prepare(args, kwargs, writes=True)
+        if state.traced is not None:
+            state.make_ordinary()
         backup = None if self.pure_update else state.backup()
         grad = torch.is_grad_enabled()
         if grad:

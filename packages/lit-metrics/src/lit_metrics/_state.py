@@ -85,16 +85,17 @@ class State:
         busy: True inside `update` or `compute`, so that `super().update(...)` runs plainly.
         checked: False until device and sync were looked at.
         ready: Checked, and nobody else's: an update may write to it.
+        traced: Updates by compiled graphs that are not in `count` yet, if there was ever one.
     """
 
-    __slots__ = ("_count", "_one_batch", "_reading", "_traced", "_version", "busy", "checked", "ready", "values")
+    __slots__ = ("_count", "_one_batch", "_reading", "_version", "busy", "checked", "ready", "traced", "values")
 
     def __init__(self, values: dict[str, StateValue], count: int = 0, one_batch: bool = False) -> None:
         self.values = values
         self._count = count
         self._version = 0
         self._one_batch = one_batch
-        self._traced: Tensor | None = None
+        self.traced: Tensor | None = None
         self.busy = False
         self.checked = False
         self.ready = False
@@ -109,23 +110,24 @@ class State:
     @property
     def count(self) -> int:
         """Number of updates that went in."""
-        if self._traced is not None:
+        if self.traced is not None:
             self._fold()
         return self._count
 
     @property
     def version(self) -> int:
         """Moves with every change, so that a cached result knows when it is stale."""
-        if self._traced is not None:
+        if self.traced is not None:
             self._fold()
         return self._version
 
     def _fold(self) -> None:
         if is_compiling():
             raise RuntimeError("the number of updates is not known inside a compiled graph; keep it in a tensor state")
-        updates = int(self._traced)  # type: ignore[arg-type]
+        updates = int(self.traced)  # type: ignore[arg-type]
         if updates:
-            self._traced.zero_()  # type: ignore[union-attr]
+            with ordinary_tensors():
+                self.traced = torch.zeros_like(self.traced)  # type: ignore[arg-type]
             self.advance(updates)
 
     def copy(self) -> State:
@@ -156,10 +158,10 @@ class State:
         if self._one_batch:
             self.advance(updates)
             return
-        if self._traced is None:
+        if self.traced is None:
             device = next((v.device for v in self.values.values() if isinstance(v, Tensor)), None)
-            self._traced = torch.zeros((), dtype=torch.long, device=device)
-        self._traced.add_(updates)
+            self.traced = torch.zeros((), dtype=torch.long, device=device)
+        self.traced.add_(updates)
 
     def mark_checked(self, shared: bool) -> None:
         """Lets the next update skip the checks of device and sync, and of sharing unless it is shared."""
@@ -211,6 +213,8 @@ class State:
             for name, value in self.values.items():
                 if isinstance(value, Tensor) and value.is_inference():
                     self.values[name] = value.clone()
+            if self.traced is not None and self.traced.is_inference():
+                self.traced = self.traced.clone()
 
     def own(self, backup: dict[str, tuple[StateValue, Tensor | int]]) -> None:
         """Copies what an update stored since `backup`: the caller may write to its tensors afterwards."""
@@ -301,6 +305,8 @@ def _with_shape(mine: Tensor, other: Tensor) -> Tensor:
 def merge_into(mine: State, theirs: State, specs: Mapping[str, StateSpec]) -> None:
     """Merges `theirs` into `mine`, in place; a failure leaves `mine` with its old count."""
     values = mine.values
+    if mine.traced is not None:
+        mine.make_ordinary()
     with ordinary_tensors():
         for name, spec in specs.items():
             counts = (mine.count, theirs.count) if spec.reduce == "mean" else (0, 0)
