@@ -195,7 +195,7 @@ class _Rank:
     def run(self, variables: dict[str, str], path: list[str], call: bytes) -> tuple[bytes | None, Failure | None]:
         """Run the function; returns its result where this is rank 0, and why it failed if it did."""
         os.environ.update(variables)
-        sys.path += [entry for entry in path if entry not in sys.path]
+        sys.path.extend(entry for entry in path if entry not in sys.path)
         rank = int(variables["RANK"])
         dumps = _import_ray().cloudpickle.dumps
         try:
