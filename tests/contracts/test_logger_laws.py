@@ -189,7 +189,7 @@ def test_nothing_is_created_before_the_first_write(case, place):
 
 
 def test_truncate_forgets_rows_of_evaluated_batches_by_their_number(case, place):
-    """Ten updates, an evaluation of three batches after each second one; the run stood after the fourth batch of them."""
+    """Ten updates, three evaluated batches after each second one; the run stood after the fourth of these batches."""
     logger = case.make(place.url)
 
     def evaluate(step: int, first: int, value: float) -> None:

@@ -23,6 +23,7 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
     "plain": ("Automatic", {}),
     "validation inside the epoch": ("Automatic", {"val_check_interval": 2}),
     "validation across epochs": ("Automatic", {"val_check_interval": 3, "check_val_every_n_epoch": None}),
+    "rows at long intervals": ("Automatic", {"log_every_n_steps": 3}),
     "accumulation": ("Automatic", {"accumulate_grad_batches": 2, "gradient_clip_val": 0.5}),
     "accumulation with a short last group": ("Automatic", {"accumulate_grad_batches": 4}),
     "two optimizers": ("Two", {"accumulate_grad_batches": 3}),
@@ -78,6 +79,26 @@ def test_a_run_resumed_at_any_safe_point_equals_the_uninterrupted_one(case: str,
         assert comparable(later.rows) == comparable(rows.rows[written - again :]), name
         found = final_state(resumed, twin)
         assert [key for key in expected if not same(found[key], expected[key])] == [], name
+
+
+def test_a_step_value_that_no_row_has_yet_is_in_the_row_after_a_resume(tmp_path: Path) -> None:
+    class Rare(Regression):
+        def training_step(self, batch: Any, batch_idx: int) -> Any:
+            if batch_idx == 1:
+                self.log("rare", float(batch_idx), on_step=True, on_epoch=False, prog_bar=True)
+            return super().training_step(batch, batch_idx)
+
+    def train(folder: Path | None, ckpt: Path | None = None) -> Rows:
+        rows = Rows()
+        trainer(logger=rows, log_every_n_steps=3, callbacks=[SaveAll(folder, rows.rows)]).fit(
+            Rare(), loader(8, 2), ckpt_path=ckpt
+        )
+        return rows
+
+    expected = train(tmp_path)
+    assert expected.of("rare") == [(3, 1.0)]
+    for step in (1, 2, 3):  # the third has its row already, which is written anew
+        assert train(None, tmp_path / f"{step:02}-batch.ckpt").of("rare") == [(3, 1.0)], step
 
 
 def test_a_resumed_run_can_be_resumed_again(tmp_path: Path) -> None:

@@ -21,9 +21,9 @@ class CSVLogger(Logger):
     """Writes ``metrics.csv`` and ``hparams.json`` to ``save_dir/name/version_N``.
 
     The file has a column for each coordinate of a row (``step``, ``stage``, ``epoch``, ``batch``, ``samples``,
-    ``wall_time_s``; ``evaluated`` from the first row that has it) and one for each metric. When a new metric comes, the header grows: the file is written anew and
-    replaced in one go. Rows are held back until ``flush_every_n_rows`` are there or :meth:`flush` is called; a crash
-    loses at most those.
+    ``wall_time_s``; ``evaluated`` from the first row that has it) and one for each metric. When a new metric comes, the
+    header grows: the file is written anew and replaced in one go. Rows are held back until ``flush_every_n_rows`` are
+    there or :meth:`flush` is called; a crash loses at most those.
 
     Args:
         save_dir: Parent folder; a path or a URL that fsspec knows.

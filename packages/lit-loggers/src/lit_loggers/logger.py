@@ -11,8 +11,8 @@ class Row:
     """Numbers measured at one moment of a run, with every coordinate of that moment; a logger chooses its axis.
 
     ``step`` counts optimizer updates (``global_step``). The coordinates that a plain loop does not know stay ``None``.
-    ``evaluated`` is known of a row that belongs to one batch of an evaluation: the batches evaluated in its stage before
-    it, over the whole run. Many such rows share a step, so it is their axis.
+    ``evaluated`` is known of a row that belongs to one batch of an evaluation: the batches evaluated in its stage
+    before it, over the whole run. Many such rows share a step, so it is their axis.
     """
 
     metrics: Mapping[str, float]

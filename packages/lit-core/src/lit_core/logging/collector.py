@@ -223,7 +223,8 @@ class Collector:
             alone: read this process's values only, without a word to the others: where processes may run different
                 numbers of batches.
         """
-        fresh = [e for e in self._stages.get(stage, {}).values() if e.fresh and e.options.on_step]
+        waiting = [entry for key, entry in self._restored.items() if key.startswith(f"{stage}.")]
+        fresh = [e for e in (*waiting, *self._stages.get(stage, {}).values()) if e.fresh and e.options.on_step]
         numbers = to_host([e.newest() for e in fresh])
         local = {_forked(e, "step"): Reduced(e.options, n, 1.0) for e, n in zip(fresh, numbers, strict=True)}
         for entry in fresh:
@@ -296,13 +297,13 @@ class Collector:
     # State --------------------------------------------------------------------------------------------------------
 
     def state_dict(self) -> dict[str, Any]:
-        """Running reductions of the training epoch, for a checkpoint inside it."""
+        """Running reductions of the training epoch, and values that no row has yet, for a checkpoint inside it."""
         entries = self._stages.get("train", {}).values()
         unclaimed = {key: entry.state_dict() for key, entry in self._restored.items()}
         return unclaimed | {
             f"train.{e.key}": e.state_dict()
             for e in entries
-            if e.options.on_epoch and e.metric is None and e.total is not None
+            if e.metric is None and ((e.options.on_epoch and e.total is not None) or (e.options.on_step and e.fresh))
         }
 
     def load_state_dict(self, *states: dict[str, Any]) -> None:

@@ -132,6 +132,8 @@ class Entry:
     def join(self, other: "Entry") -> None:
         """Take in the running reduction of another rank's entry."""
         self._kept += other.kept
+        if other.fresh:
+            self.latest, self.fresh = other.latest, True
         if other.total is not None and not self.keeps:
             self._join(other.total)
             self._weight += other.weight
@@ -240,12 +242,14 @@ class Entry:
         """The running reduction, for a checkpoint taken inside an epoch."""
         total = self.total
         options = self.options._replace(reduce_fx=_OWN) if self.keeps else self.options
+        waits = self.fresh and options.on_step and self.latest is not None
         return {
             "key": self.key,
             "options": list(options),
             "total": total.item() if isinstance(total, Tensor) else total,
             "weight": self._weight,
             "values": to_host(self._kept),
+            "unwritten": to_host([self.newest()]) if waits else [],
         }
 
     @classmethod
@@ -254,6 +258,8 @@ class Entry:
         entry = cls(state["key"], Options(*state["options"]))
         entry._total, entry._weight = state["total"], state["weight"]
         entry._kept = list(state.get("values", ()))
+        for value in state.get("unwritten", ()):
+            entry.latest, entry.fresh = value, True
         return entry
 
 

@@ -156,7 +156,10 @@ class Report:
 
     def state_dict(self) -> dict[str, Any]:
         """The newest values, so that deciders see the same after a resume."""
-        newest = {"callback": dict(self._callback), "logged": dict(self._logged), "bar": dict(self._bar)}
+        latest, shown = self._collector.latest("train"), self._collector.latest("train", prog_bar_only=True)
+        callback = self._callback | {key: float(value) for key, value in latest.items()}
+        bar = self._bar | {key: float(value) for key, value in shown.items()}
+        newest = {"callback": callback, "logged": dict(self._logged), "bar": bar}
         return {**newest, "rows": [asdict(row) for row in self._rows], "evaluated": dict(self._evaluated)}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
