@@ -53,8 +53,7 @@ def curve_of(config: SchedulerConfig, epochs: float, updates: float, *, automati
     if isinstance(scheduler, OneCycleLR) and steps > scheduler.total_steps:
         return Curve(name, missing=int(steps) - scheduler.total_steps)
     try:
-        start, half, end = preview(scheduler, int(steps))
-        return Curve(name, (start, preview(scheduler, int(steps) // 2)[1], half, end))
+        return Curve(name, preview(scheduler, int(steps)))
     except Exception as error:
         return Curve(name, unknown=f"{type(error).__name__}: {error}")
 

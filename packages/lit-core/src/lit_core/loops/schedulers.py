@@ -89,22 +89,22 @@ def warn_of_intervals(run: Run) -> None:
         warnings.warn(
             f"{type(config.scheduler).__name__} is made for {length} steps, but interval 'epoch' steps it only "
             f"{epochs:g} times ({updates:g} updates): the learning rate will be {curve[0]:.3g} at the start, "
-            f"{curve[1]:.3g} half way and {curve[2]:.3g} at the end. To step it after every update: "
+            f"{curve[2]:.3g} half way and {curve[3]:.3g} at the end. To step it after every update: "
             "{'scheduler': scheduler, 'interval': 'step'} in configure_optimizers.",
             stacklevel=2,
         )
 
 
-def preview(scheduler: Any, steps: int) -> tuple[float, float, float]:
-    """Learning rate of the first parameter group at the start, half way and at the end of ``steps`` scheduler steps.
+def preview(scheduler: Any, steps: int) -> tuple[float, float, float, float]:
+    """Learning rate of the first parameter group at the start, after a quarter, half and all of ``steps`` steps.
 
     The scheduler is stepped and put back as it was; parameters are not touched.
 
     Example:
         >>> import torch
         >>> optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=1.0)
-        >>> preview(torch.optim.lr_scheduler.ExponentialLR(optimizer, 0.5), 2)
-        (1.0, 0.5, 0.25)
+        >>> preview(torch.optim.lr_scheduler.ExponentialLR(optimizer, 0.5), 4)
+        (1.0, 0.5, 0.25, 0.0625)
     """
     groups = scheduler.optimizer.param_groups
     state = copy.deepcopy(scheduler.state_dict())
@@ -118,7 +118,7 @@ def preview(scheduler: Any, steps: int) -> tuple[float, float, float]:
     scheduler.load_state_dict(state)
     for group, before in zip(groups, settings, strict=True):
         group.update(before)
-    return seen[0], seen[len(seen) // 2], seen[-1]
+    return seen[0], seen[(steps + 3) // 4], seen[(steps + 1) // 2], seen[-1]
 
 
 def _length(scheduler: Any) -> int | None:
