@@ -129,7 +129,7 @@ class ModelParallelStrategy(Strategy):
         A module that was set up before stays as it is.
 
         Raises:
-            ValueError: for a plan that does not fit, and for parameters on a mesh that is not :attr:`device_mesh`.
+            ValueError: for a plan that does not fit, and for parameters on a mesh that is not ``device_mesh``.
             TypeError: for modules on the meta device that cannot be filled.
         """
         self._processes.require_joined("setup_module")

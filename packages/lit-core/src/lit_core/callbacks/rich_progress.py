@@ -51,7 +51,8 @@ class RichProgressBar(ProgressBar):
 
     Example:
         >>> from lit_core.callbacks import RichProgressBar, RichProgressBarTheme
-        >>> RichProgressBar(refresh_rate=5, theme=RichProgressBarTheme(progress_bar="magenta")).refresh_rate
+        >>> theme = RichProgressBarTheme(progress_bar="magenta")
+        >>> RichProgressBar(refresh_rate=5, theme=theme).refresh_rate  # doctest: +SKIP
         5
 
     Raises:
