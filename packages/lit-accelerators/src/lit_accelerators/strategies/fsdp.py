@@ -1,13 +1,11 @@
 """Every process holds a part of the module; parameters are gathered where they are used."""
 
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any, Literal
 
 import torch
-from torch import Tensor, nn
-from torch.optim import Optimizer
+from torch import nn
 
 from lit_accelerators.collectives import LocalCollectives
 from lit_accelerators.devices.base import Accelerator
@@ -21,13 +19,13 @@ from lit_accelerators.strategies._meta import check_resettable, is_on_meta, mate
 from lit_accelerators.strategies._processes import Processes
 from lit_accelerators.strategies._same_weights import broadcast_weights
 from lit_accelerators.strategies._sharded import ShardedModules, check_state_type
+from lit_accelerators.strategies._sharded_strategy import ShardedStrategy
 from lit_accelerators.strategies._wrapping import WrapPolicy, choose_units
-from lit_accelerators.strategies.base import GradientSync, Strategy
 
 _SINCE = (2, 8)
 
 
-class FSDPStrategy(Strategy):
+class FSDPStrategy(ShardedStrategy):
     """Parameters, gradients and optimizer states are sharded over the processes; each sees its own batches.
 
     A step is that of :class:`DDPStrategy` and of one process with all the samples, up to the order of summation. Each
@@ -154,68 +152,6 @@ class FSDPStrategy(Strategy):
         sharded = ShardedModule(module, units, keep_gathered=self._keep_gathered, options=options, fill=fill)
         self._modules.add(module, sharded)
         return module
-
-    def setup_step(
-        self,
-        module: nn.Module,
-        step: Callable[..., Any],
-        *,
-        gradient_sync: GradientSync | None = "step",
-        gather_parts: bool = False,
-        on_part: Callable[[float], None] | None = None,
-    ) -> Callable[..., Any]:
-        """Return ``step`` under the precision; parameters are gathered where it uses them."""
-        step = self.precision.wrap_step(step, self.device)
-        return self._modules.setup_step(module, step, trains=gradient_sync is not None)
-
-    def evaluation(self, module: nn.Module) -> AbstractContextManager[None]:
-        """Inside, every process holds the whole module."""
-        return self._modules.evaluation(module)
-
-    def backward(self, loss: Tensor, *args: Any, **kwargs: Any) -> None:
-        """Run the backward pass; every process gets its part of the averaged gradients.
-
-        With ``inputs``, parameters that optimizers hold, the gradients of the others stay as they are.
-        """
-        self._modules.backward(self.precision, loss, args, kwargs)
-
-    def no_sync(self) -> AbstractContextManager[None]:
-        """Do nothing: whole gradients would take the memory that sharding saves, so each backward pass averages."""
-        return nullcontext()
-
-    def sync_gradients(self, parameters: Sequence[Tensor]) -> None:
-        """Do nothing: each backward pass averages."""
-
-    def teardown(self) -> None:
-        """Leave the process group, if :meth:`setup_environment` made it."""
-        self._processes.note_failure()
-        self._modules.clear()
-        self.collectives = self._processes.leave()
-        self.device_mesh = None
-
-    def module_state(self, module: nn.Module) -> dict[str, Any]:
-        """The whole state dict of ``module`` on the CPU in process 0; empty in the others."""
-        return self._modules.module_state(module, keep=self.is_global_zero)
-
-    def load_module_state(self, module: nn.Module, state: Mapping[str, Any], *, strict: bool = True) -> None:
-        """Load a whole state dict, of which each process keeps its part; the same in every process."""
-        self._modules.load_module_state(module, state, strict=strict)
-
-    def optimizer_state(self, module: nn.Module, optimizer: Optimizer) -> dict[str, Any]:
-        """The whole state dict of ``optimizer`` on the CPU in process 0; empty in the others."""
-        return self._modules.optimizer_state(optimizer, keep=self.is_global_zero)
-
-    def load_optimizer_state(self, module: nn.Module, optimizer: Optimizer, state: Mapping[str, Any]) -> None:
-        """Load a whole state dict, of which each process keeps its part; the same in every process."""
-        self._modules.load_optimizer_state(optimizer, state)
-
-    def gradient_state(self, module: nn.Module) -> dict[str, Tensor]:
-        """This process's part of the gradients."""
-        return self._modules.gradient_state(module)
-
-    def load_gradient_state(self, module: nn.Module, state: Mapping[str, Tensor]) -> None:
-        """Put back this process's part of the gradients."""
-        self._modules.load_gradient_state(module, state)
 
     def _fill(self, module: nn.Module) -> None:
         materialize(module, torch.device("cpu") if self._cpu_offload else self.device, self.collectives)
