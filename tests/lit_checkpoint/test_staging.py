@@ -3,8 +3,10 @@ from collections import Counter, OrderedDict
 import pytest
 import torch
 from torch import nn
+from torch.distributed.tensor import Replicate, Shard, distribute_tensor, init_device_mesh
 
 from lit_checkpoint.staging import HostCopier
+from tests.lit_checkpoint.test_sharded import in_processes
 
 
 def tensors_of_every_kind() -> dict[str, torch.Tensor]:
@@ -83,6 +85,34 @@ def test_the_memory_is_allocated_once_and_is_as_large_as_the_storages():
         state["a"] += 1
     assert pointers[0] == pointers[1] == pointers[2]
     assert copier.num_bytes == 4 * 1017
+
+
+def copy_parts(rank: int) -> dict:
+    mesh = init_device_mesh("cpu", (2,))
+    whole = torch.arange(78.0).view(13, 6)
+    placements = {"rows": Shard(0), "columns": Shard(1), "everywhere": Replicate()}
+    state = {name: distribute_tensor(whole.clone(), mesh, [place]) for name, place in placements.items()}
+    state["parameter"] = nn.Parameter(state["rows"])
+    state["tied"] = [state["columns"]] * 2
+    copier, pointers = HostCopier(), []
+    for _ in range(2):
+        copied = copier.copy(state)
+        pointers.append([copied[name].to_local().data_ptr() for name in placements])
+    own = [copied["parameter"].to_local(), *(copied[name].to_local() for name in placements)]
+    for name in placements:
+        state[name].to_local().zero_()
+    return {
+        "bytes": copier.num_bytes - sum(part.nbytes for part in own),
+        "reused": pointers[0] == pointers[1],
+        "equal": all(torch.equal(copied[name].full_tensor(), whole) for name in [*placements, "parameter"]),
+        "placements": [copied[name].placements == state[name].placements for name in placements],
+        "tied": copied["tied"][0] is copied["tied"][1] is copied["columns"],
+    }
+
+
+def test_of_a_distributed_tensor_only_the_own_part_is_copied(tmp_path):
+    for found in in_processes(2, tmp_path, copy_parts):
+        assert found == {"bytes": 0, "reused": True, "equal": True, "placements": [True] * 3, "tied": True}
 
 
 def test_memory_follows_a_state_that_grows_or_shrinks():

@@ -9,6 +9,13 @@ from lit_checkpoint.functions import save
 from lit_checkpoint.plain import check_plain
 from lit_checkpoint.staging import HostCopier
 
+_THREAD = "lit-checkpoint-save"
+
+
+def in_background() -> bool:
+    """Whether this is the thread of a :class:`BackgroundSaver`."""
+    return threading.current_thread().name == _THREAD
+
 
 class BackgroundSaver:
     """Saves in a thread; the caller waits only while the state is copied to host memory.
@@ -21,8 +28,11 @@ class BackgroundSaver:
     - Whatever ``save`` does happens in the thread in its order: a :class:`CheckpointManager` removes older checkpoints
       after the new one is on the disk and verified.
 
-    A program that ends without :meth:`close` still finishes the save under way. Call the methods from one thread. A
-    state of distributed tensors needs a process group that nothing else uses meanwhile.
+    A program that ends without :meth:`close` still finishes the save under way. Call the methods from one thread.
+
+    Where several processes save together, each has a saver, and memory for the parts that it holds. What fails in one
+    fails in all of them. Their threads need a process group that nothing else uses: see
+    :meth:`ShardedCheckpointIO.apart`.
 
     Args:
         save: What saves: called in the thread with a copy of the state and the other arguments of :meth:`save`.
@@ -101,7 +111,7 @@ class BackgroundSaver:
         check_plain(plain, any_tensor=True)
         copied = self._host.copy(plain)
         self._result = None
-        self._thread = threading.Thread(target=self._run, args=(copied, args, kwargs), name="lit-checkpoint-save")
+        self._thread = threading.Thread(target=self._run, args=(copied, args, kwargs), name=_THREAD)
         self._thread.start()
 
     def poll(self) -> bool:

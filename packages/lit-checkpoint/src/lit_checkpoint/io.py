@@ -19,7 +19,8 @@ class CheckpointIO(ABC):
     together: bool = False
     """Whether :meth:`save` is called in all processes of a group at once, each with the parts that it holds.
 
-    Such a format also reads parts, by ``load(in_parts=...)`` and ``load_into``: see :class:`ShardedCheckpointIO`.
+    Such a format also tells the processes what the first of them decided, by ``is_first`` and ``broadcast``, and reads
+    parts, by ``load(in_parts=...)`` and ``load_into``: see :class:`ShardedCheckpointIO`.
     """
 
     @abstractmethod

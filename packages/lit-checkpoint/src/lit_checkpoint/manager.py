@@ -7,8 +7,9 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from os import PathLike
-from typing import Any, SupportsFloat
+from typing import Any, SupportsFloat, TypeVar
 
+from lit_checkpoint import joint
 from lit_checkpoint.errors import CheckpointCorruptError
 from lit_checkpoint.file_io import FileCheckpointIO
 from lit_checkpoint.folder import BEST, INDEX, LAST, Entry, Index, read_index, read_pointer, write_index
@@ -18,6 +19,7 @@ from lit_checkpoint.registry import get_io
 from lit_checkpoint.storage import join, locate
 
 State = dict[str, Any]
+T = TypeVar("T")
 
 
 class CheckpointManager:
@@ -27,6 +29,11 @@ class CheckpointManager:
     that are kept. A new manager on the same folder, also after it was moved, goes on from there. Files that it did not
     write are never touched. Nothing old is removed before the new checkpoint is on the disk and verified, so the folder
     needs room for one more than it keeps.
+
+    A manager belongs to one process (``if rank == 0:``), unless its format is one that several write together, as
+    :class:`ShardedCheckpointIO` is. Then each of them has a manager of the same folder and calls :meth:`save`,
+    :meth:`wants` and :meth:`prune` when the others do: the first process looks at its metrics and at the folder, and
+    decides; afterwards all know the same.
 
     Args:
         dirpath: Folder, a path or a URL; made at the first save.
@@ -146,7 +153,7 @@ class CheckpointManager:
         Raises:
             ValueError: If ``metrics`` lacks the monitored one, naming what it has.
         """
-        return self._is_wanted(self._score(metrics), step)
+        return self._decided(lambda: self._is_wanted(self._score(metrics), step))
 
     def save(
         self,
@@ -173,6 +180,23 @@ class CheckpointManager:
             TypeError: If the state holds what cannot be loaded safely, naming its place.
             OSError: If it could not be written; the folder's older checkpoints and pointers are untouched.
         """
+        return self._decided(lambda: self._save(state, step, epoch, metrics), state)
+
+    def _decided(self, work: Callable[[], T], state: Any = None) -> T:
+        """What ``work`` gives here, or in the first of the processes that save together."""
+        if not self._io.together:
+            return work()
+        found, known = joint.decide(self._io, lambda: (work(), (self._entries, self._last, self._unfinished)), state)
+        self._entries, self._last, self._unfinished = known
+        return found
+
+    def _save(
+        self,
+        state: State | Callable[[], State],
+        step: int,
+        epoch: int | None,
+        metrics: Mapping[str, SupportsFloat] | None,
+    ) -> str | None:
         score = self._score(metrics)
         if not self._is_wanted(score, step):
             return None
@@ -185,7 +209,9 @@ class CheckpointManager:
         # and not a file that no later manager would know as its own.
         if name not in self._files():
             self._write_index([*others, made])
-        self._save_state(state() if callable(state) else state, self._path(name))
+        if callable(state):
+            state = joint.build(self._io, state) if self._io.together else state()
+        self._save_state(state, self._path(name))
         size = self._storage.size(self._path(name))
         self._entries = [*others, replace(made, size=size, time=time.time())]
         self._last = name
@@ -197,12 +223,18 @@ class CheckpointManager:
     def _save_state(self, state: State, path: str) -> None:
         for attempt in range(self._retries):
             try:
-                return self._io.save(state, path)
+                return self._write(state, path)
             except OSError as error:  # noqa: PERF203 - a save takes longer
                 pause_s = 2**attempt
                 warnings.warn(f"Saving {path} failed ({error}); it is tried again in {pause_s} s.", RuntimeWarning, 3)
                 time.sleep(pause_s)
-        return self._io.save(state, path)
+        return self._write(state, path)
+
+    def _write(self, state: State, path: str) -> None:
+        if self._io.together:
+            joint.save(self._io, state, path)
+        else:
+            self._io.save(state, path)
 
     @property
     def superseded(self) -> list[str]:
@@ -212,6 +244,9 @@ class CheckpointManager:
 
     def prune(self) -> None:
         """Remove what is superseded without waiting for the next :meth:`save`; look at what is left before."""
+        self._decided(self._prune)
+
+    def _prune(self) -> None:
         self._remove_superseded()
         self._write_pointers()
         self._write_index(self._entries)

@@ -1,12 +1,14 @@
 """One checkpoint in a folder, written by several processes through ``torch.distributed.checkpoint``."""
 
+import time
 import warnings
 from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext, suppress
 from os import PathLike
 from typing import Any
 
 import torch
+import torch.distributed as dist
 from torch import Tensor
 from torch.distributed.checkpoint.api import CheckpointException
 from torch.distributed.checkpoint.default_planner import DefaultLoadPlanner, DefaultSavePlanner
@@ -14,6 +16,7 @@ from torch.distributed.checkpoint.metadata import MetadataIndex, TensorStorageMe
 from torch.distributed.checkpoint.state_dict_loader import load as read_parts
 from torch.distributed.checkpoint.state_dict_saver import save as write_parts
 
+from lit_checkpoint.background import in_background
 from lit_checkpoint.errors import CheckpointCorruptError
 from lit_checkpoint.io import CheckpointIO, MapLocation
 from lit_checkpoint.naming import COMMIT
@@ -22,6 +25,8 @@ from lit_checkpoint.shards import ShardReader, Shards, ShardWriter, is_shard
 from lit_checkpoint.storage import is_partial, join, locate, near
 from lit_checkpoint.tree import TREE, flatten, unflatten
 from lit_checkpoint.verified import with_sums
+
+_DRAIN_S = 0.02
 
 
 class ShardedCheckpointIO(CheckpointIO):
@@ -39,11 +44,12 @@ class ShardedCheckpointIO(CheckpointIO):
     - ``torch.distributed.checkpoint.load`` reads the folder too. The path may be a URL that fsspec knows.
 
     :meth:`save` and :meth:`load_into` are called by all processes of the group, with trees in which distributed tensors
-    have the same keys; the other methods by whoever likes. Each process must reach the same folder.
+    have the same keys; :meth:`load`, :meth:`verify` and :meth:`remove` by whoever likes. Each process must reach the
+    same folder.
 
     Args:
         process_group: Of the processes that save together; ``None`` is the default group, or this process alone where
-            there is none. In a :class:`BackgroundSaver` it must be a group that nothing else uses meanwhile.
+            there is none. In a :class:`BackgroundSaver` it must be one that nothing else uses: see :meth:`apart`.
 
     Example:
         >>> import pathlib, tempfile, torch
@@ -74,6 +80,7 @@ class ShardedCheckpointIO(CheckpointIO):
             OSError: If it could not be written; what was at ``path`` is untouched.
             CheckpointCorruptError: If what was read back differs from what was written.
         """
+        group = self._group()
         storage, folder = locate(path)
         tree, tensors = flatten(state)
         # Checked where the failure of one process is told to the others.
@@ -81,12 +88,62 @@ class ShardedCheckpointIO(CheckpointIO):
         planner = DefaultSavePlanner(flatten_state_dict=False, flatten_sharded_tensors=False)
         try:
             with _failures_of_one(), with_sums():
-                write_parts(
-                    {**tensors, TREE: tree}, storage_writer=writer, planner=planner, process_group=self._process_group
-                )
+                write_parts({**tensors, TREE: tree}, storage_writer=writer, planner=planner, process_group=group)
         except BaseException:
             writer.give_up()
             raise
+
+    @property
+    def is_first(self) -> bool:
+        """Whether this process is the first of the group, which decides for all; true without a group."""
+        return not dist.is_initialized() or dist.get_rank(self._group()) == 0
+
+    def broadcast(self, value: Any) -> Any:
+        """The ``value`` (picklable) of the first process of the group, in every process; called by all of them."""
+        if not dist.is_initialized():
+            return value
+        group, told = self._group(), [value]
+        dist.broadcast_object_list(told, src=0 if group is None else dist.get_global_rank(group, 0), group=group)
+        return told[0]
+
+    @contextmanager
+    def apart(self) -> Iterator["ShardedCheckpointIO"]:
+        """Inside, the same with a process group of its own, for the thread of a :class:`BackgroundSaver`.
+
+        Processes must meet in the same order everywhere: with one group for two threads they would wait for ever.
+        Entered by all processes of the group; the new one is of the back end ``gloo``, whatever the other is.
+
+        Example:
+            >>> import tempfile, torch
+            >>> from lit_checkpoint import BackgroundSaver, CheckpointManager
+            >>> with ShardedCheckpointIO().apart() as sharded:
+            ...     manager = CheckpointManager(tempfile.mkdtemp(), io=sharded)
+            ...     with BackgroundSaver(manager.save) as saver:
+            ...         saver.save({"weight": torch.ones(2)}, step=1)
+            >>> sharded.load(manager.last_path)
+            {'weight': tensor([1., 1.])}
+        """
+        if not dist.is_initialized():
+            yield ShardedCheckpointIO()
+            return
+        group = self._process_group
+        ranks = None if group is None else dist.get_process_group_ranks(group)
+        own = dist.new_group(ranks, backend="gloo", use_local_synchronization=ranks is not None)
+        try:
+            yield ShardedCheckpointIO(own)
+        finally:
+            time.sleep(_DRAIN_S)  # its threads need the GIL once more, which a group that is being destroyed may hold
+            with suppress(AssertionError, ValueError):  # all groups were destroyed inside
+                dist.destroy_process_group(own)
+
+    def _group(self) -> Any:
+        """The group, unless the training may be using it at this moment."""
+        if self._process_group is None and in_background() and dist.is_initialized() and dist.get_world_size() > 1:
+            raise RuntimeError(
+                "In a BackgroundSaver, ShardedCheckpointIO cannot use the default process group, which the training "
+                "uses meanwhile. Give it one of its own: with ShardedCheckpointIO().apart() as io: ..."
+            )
+        return self._process_group
 
     def load(
         self,
@@ -211,9 +268,10 @@ def _whole(shards: Shards, key: str, device: str | torch.device) -> Tensor:
 def _failures_of_one() -> Iterator[None]:
     """Raise what the first failing process raised, as it is."""
     try:
-        with warnings.catch_warnings():
-            # That one process without a group works alone is what it wants.
-            warnings.filterwarnings("ignore", message="torch.distributed is ", category=UserWarning)
+        with warnings.catch_warnings() if not dist.is_initialized() else nullcontext():
+            if not dist.is_initialized():
+                # That one process without a group works alone is what it wants.
+                warnings.filterwarnings("ignore", message="torch.distributed is ", category=UserWarning)
             yield
     except CheckpointException as error:
         first = error.failures[min(error.failures)][0]
