@@ -336,7 +336,8 @@ class Counting(torch.nn.Module):
         }
 
 
-def test_a_metric_object_goes_on_inside_an_epoch(tmp_path) -> None:
+@pytest.mark.parametrize("last", [1, 3])
+def test_a_metric_object_goes_on_inside_an_epoch(tmp_path, last: int) -> None:
     class Measured(Regression):
         def __init__(self) -> None:
             super().__init__()
@@ -349,7 +350,7 @@ def test_a_metric_object_goes_on_inside_an_epoch(tmp_path) -> None:
 
     class Save(Callback):
         def on_train_batch_end(self, trainer, module, outputs, batch, batch_idx):
-            if batch_idx == 1:
+            if batch_idx == last:
                 trainer.save_checkpoint(tmp_path / "inside.ckpt")
 
     whole = trainer(max_epochs=1, callbacks=[Save()])

@@ -18,6 +18,7 @@ from lit_core.logging.entry import (
     refuse_unknown,
     to_host,
 )
+from lit_core.metric_state import StatefulMetric
 
 _Place = tuple[str, str, int | None]  # hook, name, dataloader
 
@@ -258,8 +259,9 @@ class Collector:
             parts = [rank_parts[key] for rank_parts, _ in gathered if key in rank_parts]
             result[key] = (parts[0].options, merge(parts))
         known = {key: found for _, metrics in gathered for key, found in metrics.items()}
+        own = {key for key, entry in entries.items() if entry.metric is not None}
         objects: dict[str, Any] = {
-            key: entries[key].metric if key in entries else self._module.get_submodule(path)
+            key: entries[key].metric if key in own else self._module.get_submodule(path)
             for key, (_, path) in known.items()
         }
         for key, (options, _) in known.items():
@@ -289,9 +291,7 @@ class Collector:
         present = {key: total for key, total in totals.items() if total is not None}
         numbers = to_host(list(present.values()))
         local = {key: entries[key].reduced(number) for key, number in zip(present, numbers, strict=True)}
-        metrics = {
-            key: (e.options, e.metric_path or "") for key, e in entries.items() if e.metric is not None and e.logged
-        }
+        metrics = {key: (e.options, e.metric_path or "") for key, e in entries.items() if e.measures and e.logged}
         return local, metrics
 
     # State --------------------------------------------------------------------------------------------------------
@@ -300,11 +300,7 @@ class Collector:
         """Running reductions of the training epoch, and values that no row has yet, for a checkpoint inside it."""
         entries = self._stages.get("train", {}).values()
         unclaimed = {key: entry.state_dict() for key, entry in self._restored.items()}
-        return unclaimed | {
-            f"train.{e.key}": e.state_dict()
-            for e in entries
-            if e.metric is None and ((e.options.on_epoch and e.total is not None) or (e.options.on_step and e.fresh))
-        }
+        return unclaimed | {f"train.{e.key}": e.state_dict() for e in entries if _goes_on(e)}
 
     def load_state_dict(self, *states: dict[str, Any]) -> None:
         """Restore what one rank, or several whose work this one takes over, had reduced.
@@ -328,6 +324,14 @@ class _Asked(Entry):
     def __init__(self, key: str, options: Options, asked: tuple[Any, ...]) -> None:
         super().__init__(key, options)
         self.asked = asked
+
+
+def _goes_on(entry: Entry) -> bool:
+    """Whether a run that is resumed inside the epoch must know of this key before it is logged again, if it is."""
+    if entry.metric is not None:  # its state goes on by itself, if it is one that can be saved
+        known = entry.metric_path is not None and isinstance(entry.metric, StatefulMetric)
+        return known and entry.logged and entry.options.on_epoch
+    return (entry.options.on_epoch and entry.total is not None) or (entry.options.on_step and entry.fresh)
 
 
 def _is_metric(value: Any) -> bool:

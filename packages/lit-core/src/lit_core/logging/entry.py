@@ -117,6 +117,11 @@ class Entry:
         """This key's value is computed by ``metric``, found at ``path`` in the module."""
         self.metric, self.metric_path = metric, path
 
+    @property
+    def measures(self) -> bool:
+        """Whether this key's value is computed by a metric."""
+        return self.metric is not None or self.metric_path is not None
+
     def mark_logged(self) -> None:
         """The metric of this key was logged."""
         self.fresh = self.logged = True
@@ -250,6 +255,7 @@ class Entry:
             "weight": self._weight,
             "values": to_host(self._kept),
             "unwritten": to_host([self.newest()]) if waits else [],
+            "metric": self.metric_path,
         }
 
     @classmethod
@@ -260,6 +266,8 @@ class Entry:
         entry._kept = list(state.get("values", ()))
         for value in state.get("unwritten", ()):
             entry.latest, entry.fresh = value, True
+        entry.metric_path = state.get("metric")
+        entry.logged = entry.measures
         return entry
 
 
