@@ -7,19 +7,29 @@ from typing import Any
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from lit_accelerators.precision.base import Precision
 from lit_accelerators.strategies._processes import Processes
-from lit_accelerators.strategies._sharded import ShardedModules
+from lit_accelerators.strategies._sharded import ShardedModules, check_state_type
 from lit_accelerators.strategies.base import GradientSync, Strategy
 
 
 class ShardedStrategy(Strategy):
-    """A strategy whose processes keep parts of the modules that it was given.
+    """A strategy whose processes keep parts of the modules that it was given; who derives from it sets them up.
 
-    Who derives from it sets up processes and modules, and makes ``_processes`` and ``_modules``.
+    Args:
+        processes: of the run.
+        precision: 32-true for None.
+        state_dict_type: whether states are gathered (``"full"``) or given in parts.
+
+    Raises:
+        ValueError: for a type of states that there is not.
     """
 
-    _processes: Processes
-    _modules: ShardedModules
+    def __init__(self, processes: Processes, precision: Precision | None, state_dict_type: str) -> None:
+        super().__init__(processes.accelerator, precision, processes.environment, processes.launcher, processes.device)
+        self.sharded_state = check_state_type(state_dict_type)
+        self._processes = processes
+        self._modules = ShardedModules(in_parts=self.sharded_state)
 
     def setup_step(
         self,

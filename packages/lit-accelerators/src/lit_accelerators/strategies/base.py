@@ -9,11 +9,12 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from lit_accelerators.collectives import Collectives
+from lit_accelerators.collectives import Collectives, LocalCollectives
 from lit_accelerators.devices.base import Accelerator
 from lit_accelerators.environments.base import ClusterEnvironment
 from lit_accelerators.launchers.base import Launcher
 from lit_accelerators.precision.base import Precision
+from lit_accelerators.precision.full import FullPrecision
 from lit_accelerators.strategies._clipping import clip_norm
 from lit_accelerators.strategies._once import OncePerSample
 
@@ -36,6 +37,13 @@ class Strategy(ABC):
             strategy.teardown()
 
     Implementations are final: a variation is another composition, never an override of a concrete method.
+
+    Args:
+        accelerator: the kind of device.
+        precision: 32-true for None.
+        environment: where the ranks come from.
+        launcher: how the processes come to be.
+        device: of this process.
     """
 
     accelerator: Accelerator
@@ -65,6 +73,21 @@ class Strategy(ABC):
 
     sharded_state: bool = False
     """Whether :meth:`module_state` and :meth:`optimizer_state` give distributed tensors, to each process its parts."""
+
+    def __init__(
+        self,
+        accelerator: Accelerator,
+        precision: Precision | None,
+        environment: ClusterEnvironment,
+        launcher: Launcher,
+        device: torch.device,
+    ) -> None:
+        self.accelerator = accelerator
+        self.precision = FullPrecision() if precision is None else precision
+        self.environment = environment
+        self.launcher = launcher
+        self.device = device
+        self.collectives = LocalCollectives(device)
 
     # Life ---------------------------------------------------------------------------------------------------------
 

@@ -2,41 +2,33 @@
 
 import functools
 import inspect
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import timedelta
 from typing import Any
 
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
-from torch.optim import Optimizer
 
-from lit_accelerators.collectives import LocalCollectives
 from lit_accelerators.devices.base import Accelerator
 from lit_accelerators.devices.cpu import CPUAccelerator
 from lit_accelerators.environments.base import ClusterEnvironment
 from lit_accelerators.launchers.starts import StartMethod, start_suffix
 from lit_accelerators.precision.base import Precision
-from lit_accelerators.precision.full import FullPrecision
 from lit_accelerators.strategies._compression import make_comm_hook
 from lit_accelerators.strategies._meta import settle
 from lit_accelerators.strategies._processes import Processes
 from lit_accelerators.strategies._reducer import SyncedModule
 from lit_accelerators.strategies._same_weights import broadcast_buffers, broadcast_weights
-from lit_accelerators.strategies._state import (
-    average_gradients,
-    gradients_of,
-    load_module_without_wrappers,
-    module_state_without_wrappers,
-    set_gradients,
-)
-from lit_accelerators.strategies.base import GradientSync, Strategy
+from lit_accelerators.strategies._state import average_gradients
+from lit_accelerators.strategies._whole_strategy import WholeStrategy
+from lit_accelerators.strategies.base import GradientSync
 
 _OURS = {"self", "module", "device_ids", "output_device", "dim", "process_group", "device_mesh"}
 _ABSENT = {"check_reduction", "static_graph", "delay_all_reduce_named_params", "param_to_hook_all_reduce"}
 
 
-class DDPStrategy(Strategy):
+class DDPStrategy(WholeStrategy):
     """Every process holds the whole module and sees its own batches; gradients are averaged over the processes.
 
     On ``k`` processes with batches of ``b`` samples, a step with a mean loss is the step of one process with the
@@ -86,21 +78,16 @@ class DDPStrategy(Strategy):
         **ddp_options: Any,
     ) -> None:
         _check_options(ddp_options)
-        self.accelerator = CPUAccelerator() if accelerator is None else accelerator
-        if sync_batchnorm and self.accelerator.name == "cpu":
+        accelerator = CPUAccelerator() if accelerator is None else accelerator
+        if sync_batchnorm and accelerator.name == "cpu":
             raise ValueError(
                 "sync_batchnorm=True with accelerator='cpu': torch has SyncBatchNorm for GPUs only. Leave it out, or "
                 "use a norm that does not depend on the batch (nn.GroupNorm, nn.LayerNorm)."
             )
-        self._processes = Processes(
-            self.accelerator, indices, environment, start=start, num_nodes=num_nodes, timeout=timeout
-        )
+        processes = Processes(accelerator, indices, environment, start=start, num_nodes=num_nodes, timeout=timeout)
+        super().__init__(accelerator, precision, processes.environment, processes.launcher, processes.device)
         self.name = f"ddp{start_suffix(start)}"
-        self.precision = FullPrecision() if precision is None else precision
-        self.environment = self._processes.environment
-        self.launcher = self._processes.launcher
-        self.device = self._processes.device
-        self.collectives = LocalCollectives(self.device)
+        self._processes = processes
         self._sync_batchnorm = sync_batchnorm
         self._comm_hook = make_comm_hook(ddp_comm_hook, ddp_comm_state)
         self._find_unused = find_unused_parameters
@@ -194,30 +181,6 @@ class DDPStrategy(Strategy):
             synced.dispose()
         self._modules.clear()
         self.collectives = self._processes.leave()
-
-    def module_state(self, module: nn.Module) -> dict[str, Any]:
-        """The state dict of ``module``, without the prefixes of wrappers."""
-        return module_state_without_wrappers(module)
-
-    def load_module_state(self, module: nn.Module, state: Mapping[str, Any], *, strict: bool = True) -> None:
-        """Load a whole state dict."""
-        load_module_without_wrappers(module, state, strict=strict)
-
-    def optimizer_state(self, module: nn.Module, optimizer: Optimizer) -> dict[str, Any]:
-        """The state dict of ``optimizer``: the same in every process."""
-        return optimizer.state_dict()
-
-    def load_optimizer_state(self, module: nn.Module, optimizer: Optimizer, state: Mapping[str, Any]) -> None:
-        """Load a whole state dict."""
-        optimizer.load_state_dict(dict(state))
-
-    def gradient_state(self, module: nn.Module) -> dict[str, Tensor]:
-        """A copy of the gradients in this process."""
-        return gradients_of(module)
-
-    def load_gradient_state(self, module: nn.Module, state: Mapping[str, Tensor]) -> None:
-        """Put back the gradients of this process."""
-        set_gradients(module, state)
 
     @contextmanager
     def _no_sync(self) -> Iterator[None]:

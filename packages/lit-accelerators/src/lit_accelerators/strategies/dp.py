@@ -1,24 +1,24 @@
 """One process per node, which splits each batch over its devices."""
 
 import functools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from typing import Any
 
 from torch import Tensor, nn
-from torch.optim import Optimizer
 
 from lit_accelerators.devices.base import Accelerator
 from lit_accelerators.devices.cpu import CPUAccelerator
 from lit_accelerators.environments.base import ClusterEnvironment
 from lit_accelerators.precision.base import Precision
 from lit_accelerators.strategies._parts import split_step
+from lit_accelerators.strategies._whole_strategy import WholeStrategy
 from lit_accelerators.strategies.base import GradientSync, Strategy
 from lit_accelerators.strategies.ddp import DDPStrategy
 from lit_accelerators.strategies.single_device import SingleDeviceStrategy
 
 
-class DPStrategy(Strategy):
+class DPStrategy(WholeStrategy):
     """``"dp"``: each batch is split over the devices of one process. ``"ddp2"``: so in each node, averaged between.
 
     The module lives on the first device and is copied to the others for each step; gradients flow back to it. Nothing
@@ -72,19 +72,16 @@ class DPStrategy(Strategy):
         if ddp_options and not between_nodes:
             raise TypeError(f"strategy='dp' takes no {', '.join(ddp_options)}: those are options of 'ddp2'.")
         self.name = "ddp2" if between_nodes else "dp"
-        self.accelerator = CPUAccelerator() if accelerator is None else accelerator
-        self._devices = [self.accelerator.device(index) for index in indices]
-        self._inner: Strategy = (
-            DDPStrategy(self.accelerator, indices[:1], precision, environment, num_nodes=num_nodes, **ddp_options)
+        accelerator = CPUAccelerator() if accelerator is None else accelerator
+        inner: Strategy = (
+            DDPStrategy(accelerator, indices[:1], precision, environment, num_nodes=num_nodes, **ddp_options)
             if between_nodes
-            else SingleDeviceStrategy(self.accelerator, indices[0], precision, environment)
+            else SingleDeviceStrategy(accelerator, indices[0], precision, environment)
         )
-        self.precision = self._inner.precision
-        self.plain = self._inner.plain
-        self.environment = self._inner.environment
-        self.launcher = self._inner.launcher
-        self.collectives = self._inner.collectives
-        self.device = self._inner.device
+        super().__init__(accelerator, inner.precision, inner.environment, inner.launcher, inner.device)
+        self.plain = inner.plain
+        self._inner = inner
+        self._devices = [accelerator.device(index) for index in indices]
         self._inside_step = False
 
     def setup_environment(self) -> None:
@@ -149,27 +146,3 @@ class DPStrategy(Strategy):
         """Leave the process group, if there is one."""
         self._inner.teardown()
         self.collectives = self._inner.collectives
-
-    def module_state(self, module: nn.Module) -> dict[str, Any]:
-        """The state dict of ``module``, without the prefixes of wrappers."""
-        return self._inner.module_state(module)
-
-    def load_module_state(self, module: nn.Module, state: Mapping[str, Any], *, strict: bool = True) -> None:
-        """Load a whole state dict."""
-        self._inner.load_module_state(module, state, strict=strict)
-
-    def optimizer_state(self, module: nn.Module, optimizer: Optimizer) -> dict[str, Any]:
-        """The state dict of ``optimizer``."""
-        return self._inner.optimizer_state(module, optimizer)
-
-    def load_optimizer_state(self, module: nn.Module, optimizer: Optimizer, state: Mapping[str, Any]) -> None:
-        """Load a whole state dict."""
-        self._inner.load_optimizer_state(module, optimizer, state)
-
-    def gradient_state(self, module: nn.Module) -> dict[str, Tensor]:
-        """A copy of the gradients in this process."""
-        return self._inner.gradient_state(module)
-
-    def load_gradient_state(self, module: nn.Module, state: Mapping[str, Tensor]) -> None:
-        """Put back the gradients of this process."""
-        self._inner.load_gradient_state(module, state)

@@ -7,18 +7,15 @@ from typing import Any, Literal
 import torch
 from torch import nn
 
-from lit_accelerators.collectives import LocalCollectives
 from lit_accelerators.devices.base import Accelerator
 from lit_accelerators.devices.cpu import CPUAccelerator
 from lit_accelerators.environments.base import ClusterEnvironment
 from lit_accelerators.launchers.starts import StartMethod, start_suffix
 from lit_accelerators.precision.base import Precision
-from lit_accelerators.precision.full import FullPrecision
 from lit_accelerators.strategies._mesh import hybrid_shape, make_mesh
 from lit_accelerators.strategies._meta import check_resettable, is_on_meta, materialize, move_with_memory
 from lit_accelerators.strategies._processes import Processes
 from lit_accelerators.strategies._same_weights import broadcast_weights
-from lit_accelerators.strategies._sharded import ShardedModules, check_state_type
 from lit_accelerators.strategies._sharded_strategy import ShardedStrategy
 from lit_accelerators.strategies._wrapping import WrapPolicy, choose_units
 
@@ -90,32 +87,25 @@ class FSDPStrategy(ShardedStrategy):
         state_dict_type: Literal["full", "sharded"] = "full",
     ) -> None:
         check_torch("fsdp")
-        self.accelerator = CPUAccelerator() if accelerator is None else accelerator
-        if cpu_offload and self.accelerator.name == "cpu":
+        accelerator = CPUAccelerator() if accelerator is None else accelerator
+        if cpu_offload and accelerator.name == "cpu":
             raise ValueError("cpu_offload=True with accelerator='cpu': parameters are in the host's memory anyway.")
-        kind = self.accelerator.name
-        self._processes = Processes(
-            self.accelerator,
+        processes = Processes(
+            accelerator,
             indices,
             environment,
             start=start,
             num_nodes=num_nodes,
             timeout=timeout,
-            backend=f"cpu:gloo,{kind}:{self.accelerator.process_group_backend}" if cpu_offload else None,
+            backend=f"cpu:gloo,{accelerator.name}:{accelerator.process_group_backend}" if cpu_offload else None,
         )
+        super().__init__(processes, precision, state_dict_type)
         self.name = f"fsdp{start_suffix(start)}"
-        self.precision = FullPrecision() if precision is None else precision
-        self.environment = self._processes.environment
-        self.launcher = self._processes.launcher
-        self.device = self._processes.device
-        self.collectives = LocalCollectives(self.device)
         self._wrap = wrap
         self._keep_gathered = not reshard_after_forward
         self._cpu_offload = cpu_offload
         self._mixed_precision = mixed_precision
         self._hybrid = self._check_sharding(sharding_strategy, device_mesh)
-        self.sharded_state = check_state_type(state_dict_type)
-        self._modules = ShardedModules(in_parts=self.sharded_state)
 
     def setup_environment(self) -> None:
         """Claim the device of this rank and form the process group."""

@@ -7,19 +7,16 @@ from typing import Any, Literal
 
 from torch import nn
 
-from lit_accelerators.collectives import LocalCollectives
 from lit_accelerators.devices.base import Accelerator
 from lit_accelerators.devices.cpu import CPUAccelerator
 from lit_accelerators.environments.base import ClusterEnvironment
 from lit_accelerators.launchers.starts import StartMethod, start_suffix
 from lit_accelerators.precision.base import Precision
-from lit_accelerators.precision.full import FullPrecision
 from lit_accelerators.strategies._mesh import DATA, TENSOR, MeshSize, make_mesh, mesh_shape
 from lit_accelerators.strategies._meta import check_resettable, is_on_meta, materialize, move_with_memory
 from lit_accelerators.strategies._plan import Plan, apply_plan, match_plan
 from lit_accelerators.strategies._processes import Processes
 from lit_accelerators.strategies._same_weights import broadcast_weights
-from lit_accelerators.strategies._sharded import ShardedModules, check_state_type
 from lit_accelerators.strategies._sharded_strategy import ShardedStrategy
 from lit_accelerators.strategies._wrapping import WrapPolicy, choose_units
 from lit_accelerators.strategies.fsdp import check_torch
@@ -95,24 +92,16 @@ class ModelParallelStrategy(ShardedStrategy):
         state_dict_type: Literal["full", "sharded"] = "full",
     ) -> None:
         check_torch("model_parallel")
-        self.accelerator = CPUAccelerator() if accelerator is None else accelerator
-        self._processes = Processes(
-            self.accelerator, indices, environment, start=start, num_nodes=num_nodes, timeout=timeout
-        )
+        accelerator = CPUAccelerator() if accelerator is None else accelerator
+        processes = Processes(accelerator, indices, environment, start=start, num_nodes=num_nodes, timeout=timeout)
+        super().__init__(processes, precision, state_dict_type)
         self.name = f"model_parallel{start_suffix(start)}"
-        self.precision = FullPrecision() if precision is None else precision
-        self.environment = self._processes.environment
-        self.launcher = self._processes.launcher
-        self.device = self._processes.device
-        self.collectives = LocalCollectives(self.device)
         self._shape = mesh_shape(self.environment, data_parallel_size, tensor_parallel_size)
         self.model_parallel_size = self._shape[1]
         self._plan = {} if plan is None else plan
         self._wrap = wrap
         self._keep_gathered = not reshard_after_forward
         self._mixed_precision = mixed_precision
-        self.sharded_state = check_state_type(state_dict_type)
-        self._modules = ShardedModules(in_parts=self.sharded_state)
 
     def setup_environment(self) -> None:
         """Claim the device of this rank, form the process group and the mesh."""

@@ -1,31 +1,23 @@
 """One process on one device."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 from torch import Tensor, nn
-from torch.optim import Optimizer
 
-from lit_accelerators.collectives import LocalCollectives
 from lit_accelerators.devices.base import Accelerator
 from lit_accelerators.devices.cpu import CPUAccelerator
 from lit_accelerators.environments.base import ClusterEnvironment
 from lit_accelerators.environments.local import LocalEnvironment
 from lit_accelerators.launchers.in_process import InProcessLauncher
 from lit_accelerators.precision.base import Precision
-from lit_accelerators.precision.full import FullPrecision
 from lit_accelerators.strategies._meta import settle
-from lit_accelerators.strategies._state import (
-    gradients_of,
-    load_module_without_wrappers,
-    module_state_without_wrappers,
-    set_gradients,
-)
-from lit_accelerators.strategies.base import GradientSync, Strategy
+from lit_accelerators.strategies._whole_strategy import WholeStrategy
+from lit_accelerators.strategies.base import GradientSync
 
 
-class SingleDeviceStrategy(Strategy):
+class SingleDeviceStrategy(WholeStrategy):
     """One process on one device: what a bare loop does, and no more.
 
     Args:
@@ -53,18 +45,14 @@ class SingleDeviceStrategy(Strategy):
         precision: Precision | None = None,
         environment: ClusterEnvironment | None = None,
     ) -> None:
-        self.accelerator = CPUAccelerator() if accelerator is None else accelerator
-        self.precision = FullPrecision() if precision is None else precision
-        self.plain = self.precision.plain
-        self.environment = LocalEnvironment() if environment is None else environment
-        if self.environment.world_size != 1:
+        accelerator = CPUAccelerator() if accelerator is None else accelerator
+        environment = LocalEnvironment() if environment is None else environment
+        if environment.world_size != 1:
             raise ValueError(
-                f"single_device is for one process, but this run has {self.environment.world_size}. "
-                "Write strategy='ddp'."
+                f"single_device is for one process, but this run has {environment.world_size}. Write strategy='ddp'."
             )
-        self.launcher = InProcessLauncher()
-        self.device = self.accelerator.device(index)
-        self.collectives = LocalCollectives(self.device)
+        super().__init__(accelerator, precision, environment, InProcessLauncher(), accelerator.device(index))
+        self.plain = self.precision.plain
 
     def setup_environment(self) -> None:
         """Make the device the current one."""
@@ -103,27 +91,3 @@ class SingleDeviceStrategy(Strategy):
 
     def teardown(self) -> None:
         """Nothing to leave."""
-
-    def module_state(self, module: nn.Module) -> dict[str, Any]:
-        """The state dict of ``module``, without the prefixes of wrappers."""
-        return module_state_without_wrappers(module)
-
-    def load_module_state(self, module: nn.Module, state: Mapping[str, Any], *, strict: bool = True) -> None:
-        """Load a whole state dict."""
-        load_module_without_wrappers(module, state, strict=strict)
-
-    def optimizer_state(self, module: nn.Module, optimizer: Optimizer) -> dict[str, Any]:
-        """The state dict of ``optimizer``."""
-        return optimizer.state_dict()
-
-    def load_optimizer_state(self, module: nn.Module, optimizer: Optimizer, state: Mapping[str, Any]) -> None:
-        """Load a whole state dict."""
-        optimizer.load_state_dict(dict(state))
-
-    def gradient_state(self, module: nn.Module) -> dict[str, Tensor]:
-        """A copy of the gradients in this process."""
-        return gradients_of(module)
-
-    def load_gradient_state(self, module: nn.Module, state: Mapping[str, Tensor]) -> None:
-        """Put back the gradients of this process."""
-        set_gradients(module, state)
