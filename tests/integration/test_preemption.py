@@ -1,5 +1,6 @@
 """SIGTERM and SIGUSR1 to real processes: one checkpoint, all ranks at one step, an exit that schedulers understand."""
 
+import importlib
 import json
 import multiprocessing
 import os
@@ -147,9 +148,10 @@ class Job:
 
 @pytest.fixture(scope="module", autouse=True)
 def _one_thread() -> Iterator[None]:
-    """Forked processes have no threads but one."""
+    """Forked processes have no threads but one, and what the first optimizer of a process imports in seconds."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
+    importlib.import_module("torch._dynamo")
     yield
     torch.set_num_threads(before)
 

@@ -313,6 +313,7 @@ class HookTable:
         ordered = sorted(callbacks, key=lambda callback: PHASES.index(callback.phase))
         self.calls: dict[str, Calls | None] = {}
         """By event; None where nobody implements it, so that the loops can leave it out."""
+        self._owned: dict[str, list[tuple[Any, Callable[..., Any]]]] = {}
         older = {name: hook for name, hook in HOOKS.items() if hook.today is not None}
         for event in EVENTS:
             names = [name for name, hook in older.items() if hook.today == event and not hook.after]
@@ -322,14 +323,15 @@ class HookTable:
                 for name in names
                 if overrides(module, name, module_base)
             ]
-            bound = []
+            bound: list[tuple[Any, Callable[..., Any]]] = []
             for callback, name in itertools.product(ordered, names):
                 if name.endswith("_checkpoint") and keeps_state_as_before(callback, callback_base):
                     continue  # its own state is saved and restored, which is no event
                 if overrides(callback, name, callback_base):
                     method = fitted(getattr(callback, name), ("trainer", "module", *HOOKS[event].args), past)
-                    bound.append(partial(method, trainer, module))
-            self.calls[event] = Calls(tuple(own), tuple(bound)) if own or bound else None
+                    bound.append((callback, partial(method, trainer, module)))
+            self._owned[event] = [*((module, method) for method in own), *bound]
+            self.calls[event] = Calls(tuple(own), tuple(call for _, call in bound)) if own or bound else None
 
     def may_answer(self, name: str) -> bool:
         """Whether a method of this event can return anything but None, as far as its code shows."""
@@ -357,6 +359,14 @@ class HookTable:
         """Run module, then callbacks, for an event with no metrics to flush between."""
         self.end_module(name, *args)
         self.end_callbacks(name, *args)
+
+    def close(self, begun: str, ended: str) -> None:
+        """Run what belongs to ``ended`` for those alone who implement ``begun`` too.
+
+        Who has begun something ends it; who waits for an outcome hears nothing, since there is none.
+        """
+        who = {id(owner) for owner, _ in self._owned[begun]}
+        self._run(ended, [call for owner, call in self._owned[ended] if id(owner) in who], ())
 
     def _run(self, name: str, calls: Iterable[Callable[..., Any]], args: tuple[Any, ...]) -> list[Any]:
         before = self._enter(name)

@@ -41,6 +41,16 @@ def restore_metric_states(module: nn.Module, *ranks: dict[str, dict[str, Any]]) 
                 metrics[path].merge_state(state)
 
 
+def return_metrics(module: nn.Module, states: Mapping[str, dict[str, Any]]) -> None:
+    """Let the metrics of a module forget what they have seen since :func:`metric_states` gave ``states``."""
+    for path, metric in _metrics(module):
+        state = states.get(path)
+        if getattr(metric, "update_count", None) != (0 if state is None else state[_COUNT]):
+            metric.reset()
+            if state is not None:
+                metric.merge_state(state)
+
+
 def without_metrics(module: M) -> M:
     """The module with an identity in place of each metric: they measure, and are no part of the forward pass."""
     for path, child in list(module.named_modules()):

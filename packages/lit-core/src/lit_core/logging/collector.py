@@ -285,6 +285,11 @@ class Collector:
         self.flush_epoch(stage)
         return {}
 
+    def forget(self, stage: str) -> None:
+        """Forget what this process collected in ``stage``, without a word to the others; metrics stay as they are."""
+        for entry in self._stages.get(stage, {}).values():
+            entry.clear()
+
     @staticmethod
     def _parts(entries: Mapping[str, Entry]) -> tuple[dict[str, Reduced], dict[str, tuple[Options, str]]]:
         totals = {key: e.total for key, e in entries.items() if e.metric is None}

@@ -12,6 +12,8 @@ from lit_core.logging.entry import Options
 from lit_core.progress import Progress
 from lit_loggers import Logger, Row
 
+_NEWEST = ("_callback", "_logged", "_bar", "_versions", "_evaluated")
+
 
 class Report:
     """Flushes a collector into rows and keeps the newest value of every key.
@@ -123,6 +125,15 @@ class Report:
             for row in self._rows:
                 if row.step == step:
                     logger.write(row)
+
+    def mark(self) -> dict[str, dict[str, Any]]:
+        """What :meth:`return_to` takes."""
+        return {name: dict(getattr(self, name)) for name in _NEWEST}
+
+    def return_to(self, mark: dict[str, dict[str, Any]]) -> None:
+        """Know what was known then. Rows stay; those that come again take their numbers, so a resumed run cuts them."""
+        for name in _NEWEST:
+            setattr(self, name, dict(mark[name]))
 
     def flush(self) -> None:
         """Have the loggers put their rows where they survive the end of the program."""

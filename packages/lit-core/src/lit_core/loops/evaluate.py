@@ -5,6 +5,7 @@ from typing import Any, Literal
 
 from lit_core.data.loaders import PreparedLoader
 from lit_core.hooks import overrides, step_of
+from lit_core.loops.giving_up import GivenUp, Watch
 from lit_core.modes import evaluation_mode
 from lit_core.module import LightningModule
 from lit_core.run import Run
@@ -37,15 +38,19 @@ def run(
         loaders: the data.
         most: batches per loader at most, beside the loader's own limit.
         keep: whether the numbers are written and remembered.
+
+    Raises:
+        GivenUp: if it was a part of training and the machine is taken away; all is then as it was before.
     """
     name, module, hooks, collector = _HOOK_PREFIX[stage], run.module, run.hooks, run.collector
+    watch = Watch(run)
     before, hook_before = collector.open(stage), collector.enter("")
     try:
         with evaluation_mode(module, inference=run.config.inference_mode):
             hooks.start(f"on_{name}_start")
             hooks.start(f"on_{name}_epoch_start")
             with run.strategy.evaluation(module):
-                outputs = _batches(run, stage, loaders, most, keep)
+                outputs = _batches(run, stage, loaders, most, keep, watch)
             if outputs is not None:
                 collector.enter(f"{name}_epoch_end")
                 getattr(module, f"{name}_epoch_end")(outputs[0] if len(outputs) == 1 else outputs)
@@ -55,13 +60,17 @@ def run(
             values |= run.report.flush_epoch(stage) if keep else run.collector.discard(stage)  # what callbacks logged
         hooks.end(f"on_{name}_end")
         return values
+    except GivenUp:
+        hooks.close(f"on_{name}_start", f"on_{name}_end")
+        watch.undo(stage)
+        raise
     finally:
         collector.open(before)
         collector.enter(hook_before)
 
 
 def _batches(
-    run: Run, stage: EvalStage, loaders: list[PreparedLoader], most: int | None, keep: bool
+    run: Run, stage: EvalStage, loaders: list[PreparedLoader], most: int | None, keep: bool, watch: Watch
 ) -> list[list[Any]] | None:
     """All batches of all loaders; the steps' outputs by loader if an epoch_end wants them, else None."""
     name = _HOOK_PREFIX[stage]
@@ -81,7 +90,7 @@ def _batches(
     outputs: list[list[Any]] = [[] for _ in loaders]
     for index, loader in enumerate(loaders):
         extra, batch_idx = (index,) if several else (), -1
-        for batch_idx, batch in run.moved(loader, islice(loader.open(), most), index):
+        for batch_idx, batch in watch.over(run.moved(loader, islice(loader.open(), most), index)):
             collector.begin_batch(batch, loader.size(batch_idx), index if several else None)
             if has_start:
                 hooks.start(on_start, batch, batch_idx, index)
@@ -100,4 +109,5 @@ def _batches(
         if most is None:
             loader.check_end(batch_idx + 1)
         collector.begin_batch(None, None)
+    watch.finish()
     return outputs if wanted else None

@@ -1,5 +1,6 @@
 """The training loop."""
 
+from contextlib import suppress
 from typing import Any
 
 import torch
@@ -9,6 +10,7 @@ from lit_core.data.combined import TrainingLoader
 from lit_core.data.tree import detached
 from lit_core.loops import evaluate
 from lit_core.loops.automatic import make_optimization
+from lit_core.loops.giving_up import GivenUp
 from lit_core.loops.optimization import Optimization
 from lit_core.loops.schedulers import step_schedulers
 from lit_core.run import Run
@@ -70,7 +72,7 @@ def _sanity_check(run: Run) -> None:
     steps = run.config.num_sanity_val_steps
     if not run.val_loaders or not steps or run.config.dev_batches:
         return
-    with run.sanity_check():
+    with run.sanity_check(), suppress(GivenUp):
         run.hooks.start("on_sanity_check_start")
         evaluate.run(run, "validate", run.val_loaders, most=steps if steps > 0 else None, keep=False)
         run.hooks.end("on_sanity_check_end")
@@ -178,15 +180,21 @@ def _due_at_epoch_end(run: Run) -> bool:
 def _validate(run: Run) -> bool:
     """Validate inside training; the clock notes it, so that a resumed run does not validate again.
 
-    False if somebody outside said to stop before it began: then the run that goes on from here begins with it.
+    False if somebody outside said to stop before it began, or if it was given up: then the run that goes on from here
+    begins with it.
     """
+    progress = run.progress
     run.agree(soon=True)
     if run.finished() and run.stop.interrupted:
         return False
-    run.progress.validated_batches = run.progress.batches
-    run.progress.point = "validation"
+    before = progress.validated_batches, progress.point
+    progress.validated_batches, progress.point = progress.batches, "validation"
     run.note_validation()
-    evaluate.run(run, "validate", run.val_loaders)
+    try:
+        evaluate.run(run, "validate", run.val_loaders)
+    except GivenUp:
+        progress.validated_batches, progress.point = before
+        return False
     run.agree()
     run.times.lap("validation")
     return True
