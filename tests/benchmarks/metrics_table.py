@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import statistics
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 Call = Callable[[], Any]
+TURN_S = 4e-3
 
 
 @dataclass
@@ -38,51 +40,63 @@ def peer(name: str) -> Any:
     return importlib.import_module(name) if importlib.util.find_spec(name.split(".")[0]) else None
 
 
-def micros(calls: Sequence[Call], rounds: int = 25, budget: float = 0.5) -> list[float]:
-    """Least microseconds of thread time of each call, measured in turns so that a busy machine hits all alike.
+def in_turns(calls: Sequence[Call], budget: float = 0.6) -> list[list[float]]:
+    """Microseconds of thread time of each call, round by round.
+
+    In a round every call has one turn of a few milliseconds, so that a machine whose speed changes within a second hits
+    all alike: what is compared is what stands in one round. The first sixth of a turn is not counted: there a call pays
+    for the caches that the other one left behind.
 
     Args:
         calls: What to measure.
-        rounds: Turns of each call.
-        budget: Seconds for one call; one that needs more takes fewer turns, at least two.
+        budget: Seconds for each call; there are at least five rounds and at most 100.
     """
-    numbers, turns = [], []
+    numbers, longest = [], 0.0
     for call in calls:
         call()
         number, spent = 1, _spent(call, 1)
-        while spent < 1e-3:
+        while spent < TURN_S:
             number *= 2
-            spent = min(_spent(call, number), _spent(call, number))  # the first may find cold caches
+            spent = _spent(call, number)
         numbers.append(number)
-        turns.append(max(2, min(rounds, int(budget / spent))))
-    least = [float("inf")] * len(calls)
-    for turn in range(rounds):
-        for i, call in enumerate(calls):
-            if turn < turns[i]:
-                least[i] = min(least[i], _spent(call, numbers[i]) / numbers[i])
-    return [seconds * 1e6 for seconds in least]
+        longest = max(longest, spent)
+    rounds = max(5, min(100, int(budget / longest)))
+    return [[_spent(*turn) / turn[1] * 1e6 for turn in zip(calls, numbers, strict=True)] for _ in range(rounds)]
 
 
 def _spent(call: Call, number: int) -> float:
+    for _ in range(number // 6):
+        call()
     start = time.thread_time()
     for _ in range(number):
         call()
     return time.thread_time() - start
 
 
+def compare(ours: Call, *others: Call) -> tuple[float, list[float], list[float]]:
+    """Medians over rounds: microseconds of our call, of the others, and how many times theirs ours costs."""
+    rounds = in_turns([ours, *others])
+    cost, *costs = (statistics.median(spent) for spent in zip(*rounds, strict=True))
+    ratios = [statistics.median(spent[0] / spent[i] for spent in rounds) for i in range(1, len(others) + 1)]
+    return cost, costs, ratios
+
+
 def print_table(title: str, cases: Sequence[Case]) -> int:
     """Measures and prints the rows; returns how many bounds are broken."""
     broken = 0
     print(f"\n{title:58s} {'plain us':>10s} {'lit us':>10s} {'x plain':>8s} {'bound':>6s}  peers, to lit (bound)")
-    for case in cases:
-        cost, *rest = micros([case.ours, case.plain] if case.plain else [case.ours])
-        base = rest[0] if case.plain else None
-        # Not in turns with ours: what needs much memory leaves cold caches to what runs next.
-        beside = dict(zip(case.peers, (spent / cost for spent in micros(list(case.peers.values()))), strict=True))
-        late = base is not None and case.bound is not None and cost / base > case.bound
+    control = next(
+        (Case("control: the first hand-written row, to itself", c.plain, c.plain) for c in cases if c.plain), None
+    )
+    for case in [control, *cases] if control else cases:
+        cost, costs, ratios = compare(case.ours, *[case.plain] if case.plain else [])
+        base, times_plain = (costs[0], ratios[0]) if case.plain else (None, None)
+        # Not among the turns of the bound: what needs much memory leaves cold caches to what runs next.
+        beside = {name: 1 / compare(case.ours, call)[2][0] for name, call in case.peers.items()}
+        late = times_plain is not None and case.bound is not None and times_plain > case.bound
         slow = case.faster is not None and beside.get("torchmetrics", case.faster) < case.faster
         broken += late + slow
-        ratio = "" if base is None else f"{cost / base:.2f}"
+        ratio = "" if times_plain is None else f"{times_plain:.2f}"
         shown = [f"{name} {times:.1f}x" for name, times in beside.items()]
         shown += [f"(>= {case.faster:.0f}x)"] if case.faster is not None else []
         print(

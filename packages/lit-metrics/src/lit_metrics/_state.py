@@ -304,14 +304,18 @@ def _with_shape(mine: Tensor, other: Tensor) -> Tensor:
 
 def merge_into(mine: State, theirs: State, specs: Mapping[str, StateSpec]) -> None:
     """Merges `theirs` into `mine`, in place; a failure leaves `mine` with its old count."""
-    values = mine.values
+    compiling = is_compiling()
+    if not compiling and torch.is_inference_mode_enabled():
+        with torch.inference_mode(False):
+            merge_into(mine, theirs, specs)
+        return
     if mine.traced is not None:
         mine.make_ordinary()
-    with ordinary_tensors():
-        for name, spec in specs.items():
-            counts = (mine.count, theirs.count) if spec.reduce == "mean" else (0, 0)
-            values[name] = merge_value(spec.reduce, values[name], theirs.values[name], counts)
-    if is_compiling():
+    values = mine.values
+    for name, spec in specs.items():
+        counts = (mine.count, theirs.count) if spec.reduce == "mean" else (0, 0)
+        values[name] = merge_value(spec.reduce, values[name], theirs.values[name], counts)
+    if compiling:
         mine.advance_in_graph(theirs.count)
     else:
         mine.advance(theirs.count)

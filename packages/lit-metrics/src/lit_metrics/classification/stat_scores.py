@@ -132,11 +132,13 @@ class StatScoresMetric(Metric):
     @property
     def config(self) -> StatScoresConfig | None:
         """How batches are counted; `None` as long as the task is not known."""
-        inferred = self.metric_state.get("inferred")
-        if self._config is None and isinstance(inferred, Tensor) and bool(inferred[0] > 0):
-            number, size = inferred.tolist()
-            return self._make({"task": TASKS[number - 1], "num_classes": size or None, "num_labels": size or None})
-        return self._config
+        if self._config is not None:
+            return self._config
+        inferred = self._store.values.get("inferred")
+        if not isinstance(inferred, Tensor) or not bool(inferred[0] > 0):
+            return None
+        number, size = inferred.tolist()
+        return self._make({"task": TASKS[number - 1], "num_classes": size or None, "num_labels": size or None})
 
     @property
     def group_key(self) -> Any:
@@ -167,7 +169,7 @@ class StatScoresMetric(Metric):
         config = self.config
         if config is None:
             return torch.tensor(torch.nan, dtype=torch.float64, device=self.device)
-        return self.value(self.store.reading(lambda: Counts(config, self._all_counts(config))))
+        return self.value(self._store.reading(lambda: Counts(config, self._all_counts(config))))
 
     def check_state(self) -> None:
         """Raises for invalid labels and scores that an accelerator counted."""
@@ -180,7 +182,7 @@ class StatScoresMetric(Metric):
         """Returns the metric's value from counts."""
 
     def _all_counts(self, config: StatScoresConfig) -> Tensor:
-        counts = self.counts
+        counts = self._store.values["counts"]
         if isinstance(counts, Tensor) and counts.shape != (0,):
             return counts
         if isinstance(counts, list) and counts:

@@ -31,8 +31,8 @@ def accuracy_value(counts: Counts, average: Average, zero_division: float = 0) -
         if average == "micro" and counts.config.is_plain and checks_are_free(counts.matrix):
             matrix = counts.matrix.numpy()  # the same sums in half the time, which small batches notice
             total = float(matrix.sum())
-            return torch.tensor(float(matrix.trace()) / total if total else math.nan, dtype=torch.float64)
-        return average_ratio(counts, counts.tp, counts.support, average, zero_division)
+            return torch.scalar_tensor(float(matrix.trace()) / total if total else math.nan, dtype=torch.float64)
+        return average_ratio(counts, counts.tp_float, counts.support, average, zero_division, hits=True)
     return average_ratio(counts, counts.tp + counts.tn, counts.total, average, zero_division)
 
 

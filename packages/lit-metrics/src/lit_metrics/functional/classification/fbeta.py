@@ -23,10 +23,11 @@ if TYPE_CHECKING:
 def fbeta_value(counts: Counts, average: Average, zero_division: float = 0, beta: float = 1.0) -> Tensor:
     """Returns the F-score from counts."""
     if beta == 1:
-        return average_ratio(counts, 2 * counts.tp, counts.support + counts.predicted, average, zero_division)
+        num, den = counts.tp_float + counts.tp_float, counts.support + counts.predicted
+        return average_ratio(counts, num, den, average, zero_division, hits=True)
     square = beta * beta
     den = square * counts.support.double() + counts.predicted
-    return average_ratio(counts, (1 + square) * counts.tp.double(), den, average, zero_division)
+    return average_ratio(counts, (1 + square) * counts.tp_float, den, average, zero_division, hits=True)
 
 
 def require_beta(beta: Any) -> None:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 def jaccard_index_value(counts: Counts, average: Average, zero_division: float = 0) -> Tensor:
     """Returns the Jaccard index from counts."""
-    return average_ratio(counts, counts.tp, counts.support + counts.fp, average, zero_division)
+    return average_ratio(counts, counts.tp_float, counts.support + counts.fp, average, zero_division, hits=True)
 
 
 def binary_jaccard_index(

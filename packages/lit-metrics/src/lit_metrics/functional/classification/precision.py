@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 def precision_value(counts: Counts, average: Average, zero_division: float = 0) -> Tensor:
     """Returns precision from counts."""
-    return average_ratio(counts, counts.tp, counts.predicted, average, zero_division)
+    return average_ratio(counts, counts.tp_float, counts.predicted, average, zero_division, hits=True)
 
 
 def negative_predictive_value_value(counts: Counts, average: Average, zero_division: float = 0) -> Tensor:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 def recall_value(counts: Counts, average: Average, zero_division: float = 0) -> Tensor:
     """Returns recall from counts."""
-    return average_ratio(counts, counts.tp, counts.support, average, zero_division)
+    return average_ratio(counts, counts.tp_float, counts.support, average, zero_division, hits=True)
 
 
 def specificity_value(counts: Counts, average: Average, zero_division: float = 0) -> Tensor:

@@ -86,6 +86,16 @@ class Counts:
         return self.total > 0 if self.config.task == "multilabel" else torch.logical_or(self.support, self.predicted)
 
     @lazy
+    def number(self) -> Tensor:
+        """How many classes or labels are present."""
+        return self.present.sum(-1)
+
+    @lazy
+    def tp_float(self) -> Tensor:
+        """True positives in float64, for ratios."""
+        return self.tp.double()
+
+    @lazy
     def fp(self) -> Tensor:
         """False positives."""
         return self.predicted - self.tp
@@ -110,7 +120,9 @@ def count(config: StatScoresConfig, preds: Any, target: Any, sample_weight: Any)
     return Counts(config, count_batch(config, preds, target, sample_weight))
 
 
-def average_ratio(counts: Counts, num: Tensor, den: Tensor, average: Average, zero_division: float = 0) -> Tensor:
+def average_ratio(
+    counts: Counts, num: Tensor, den: Tensor, average: Average, zero_division: float = 0, *, hits: bool = False
+) -> Tensor:
     """Returns `num / den` averaged over classes (last dimension), in float64.
 
     A class that was neither predicted nor true is nan and left out of means, and so is a label without any element. In
@@ -124,6 +136,7 @@ def average_ratio(counts: Counts, num: Tensor, den: Tensor, average: Average, ze
             weights by support; `"balanced"` is the mean over classes with support; `"none"` or `None` gives one value
             per class.
         zero_division: Value of `0 / 0`; nan leaves the class out of means.
+        hits: Whether the numerator is 0 for classes that are not present, as true positives are.
     """
     keep = None
     if counts.config.dropped is not None:
@@ -136,6 +149,8 @@ def average_ratio(counts: Counts, num: Tensor, den: Tensor, average: Average, ze
     out = zero_division != zero_division
     if zero_division and not out:
         ratio = torch.where(den > 0, ratio, zero_division)
+    if average == "macro" and hits and keep is None and zero_division == 0:
+        return ratio.sum(-1) / counts.number
     if average == "weighted":
         weights = counts.support if keep is None else counts.support * keep
         weights = weights * (den > 0) if out else weights
