@@ -4,8 +4,8 @@ Run with ``hatch run bench:overhead`` (pytorch-lightning beside it), or
 ``hatch run python tests/benchmarks/overhead.py``. A tiny MLP (32-64-2), batches of 32 from a DataLoader, SGD, one
 thread: nothing hides the cost of the loop. The two loops take turns of 20 batches, so that both meet the same machine
 even where its speed changes within a second. Time is CPU time: of the bare loop that of its turns, of ours that of all
-else the process did, its start and end, files and background threads included. The row "the bare loop" has a second bare
-loop in our place: what it is off 1.00 is the error of the figures.
+else the process did, its start and end, files and background threads included. The row "the bare loop" has a second
+bare loop in our place: what it is off 1.00 is the error of the figures.
 """
 
 import argparse

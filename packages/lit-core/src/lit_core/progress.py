@@ -1,6 +1,7 @@
 """The one clock of a run."""
 
 import time
+from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -35,7 +36,7 @@ class Progress:
     cursor: int = 0
     batches: int = 0
     global_step: int = 0
-    optimizer_steps: dict[str, int] = field(default_factory=dict)
+    optimizer_steps: defaultdict[str, int] = field(default_factory=lambda: defaultdict(int))
     samples: int = 0
     train_time_s: float = 0.0
     point: SafePoint = "start"
@@ -43,10 +44,6 @@ class Progress:
 
     def __post_init__(self) -> None:
         self._started: float | None = None
-
-    def count_step(self, name: str) -> None:
-        """One optimizer stepped."""
-        self.optimizer_steps[name] = self.optimizer_steps.get(name, 0) + 1
 
     def start_timer(self) -> None:
         """Training time runs from now."""
@@ -76,7 +73,11 @@ class Progress:
         if unknown:
             raise ValueError(f"Unknown progress fields {sorted(unknown)}: was the checkpoint saved by a newer version?")
         for name, value in state.items():
-            setattr(self, name, dict(value) if isinstance(value, dict) else value)
+            if name == "optimizer_steps":
+                self.optimizer_steps.clear()
+                self.optimizer_steps.update(value)
+            else:
+                setattr(self, name, value)
 
     def leave_epoch(self) -> None:
         """The epoch is over, its last hook has run."""

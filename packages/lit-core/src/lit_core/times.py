@@ -47,6 +47,14 @@ class Times:
         self._seconds[phase] += now - self._last
         self._last = now
 
+    def update(self, forward: float, backward: float) -> None:
+        """An update ends now, whose forward pass ended at ``forward`` and whose backward pass at ``backward``."""
+        seconds, now = self._seconds, perf_counter()
+        seconds["forward"] += forward - self._last
+        seconds["backward"] += backward - forward
+        seconds["optimizer"] += now - backward
+        self._last = now
+
     @contextmanager
     def inside(self, phase: str) -> Iterator[None]:
         """The time inside belongs to ``phase``, and not to the one that it lies in."""

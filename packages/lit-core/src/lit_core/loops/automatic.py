@@ -2,6 +2,7 @@
 
 import inspect
 from collections.abc import Callable, Sequence
+from time import perf_counter
 from typing import Any
 
 import torch
@@ -58,29 +59,28 @@ class Plain:
         config = run.optimizers.configs[0]
         self._optimizer, self._name = config.optimizer, config.name
         self._has_schedulers = any(s.interval == "step" for s in run.optimizers.schedulers)
-        self._lap = run.times.lap
+        self._note_times = run.times.update
 
     def begin_epoch(self) -> None:
         """Nothing is kept between batches."""
 
-    def __call__(self, batch: Any, batch_idx: int, weight: float) -> Any:
+    def train_batch(self, batch: Any, batch_idx: int, weight: float) -> Any:
         """Work on one batch; returns what ``training_step`` returned."""
-        lap = self._lap
         output = self._step(batch, batch_idx)
         loss = output if type(output) is Tensor else loss_of(output)
-        lap("forward")
+        forward = perf_counter()
         self._optimizer.zero_grad()
         if loss is None:
             return None
         (loss if weight == 1.0 else loss * weight).backward()
-        lap("backward")
+        backward = perf_counter()
         self._optimizer.step()
         progress = self._progress
-        progress.count_step(self._name)
+        progress.optimizer_steps[self._name] += 1
         progress.global_step += 1
         if self._has_schedulers:
             step_schedulers(self._run, "step")
-        lap("optimizer")
+        self._note_times(forward, backward)
         return output
 
     def finish_group(self) -> None:
@@ -167,7 +167,7 @@ class Automatic:
         for part in self._parts:
             part.begin_epoch(self._progress.epoch, self._progress.batch, self._run.num_batches)
 
-    def __call__(self, batch: Any, batch_idx: int, weight: float) -> Any:
+    def train_batch(self, batch: Any, batch_idx: int, weight: float) -> Any:
         """Work on one batch; returns what ``training_step`` returned (a list, with several optimizers)."""
         counter = self._counter
         steps_before = counter.steps

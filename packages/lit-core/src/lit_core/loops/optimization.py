@@ -14,7 +14,7 @@ class Optimization(Protocol):
     def begin_epoch(self) -> None:
         """A new epoch was opened."""
 
-    def __call__(self, batch: Any, batch_idx: int, weight: float) -> Any:
+    def train_batch(self, batch: Any, batch_idx: int, weight: float) -> Any:
         """Work on one batch; returns what the step returned."""
 
     def finish_group(self) -> None:
@@ -35,11 +35,11 @@ class StepCounter:
         ]
 
     def _counter(self, name: str) -> Callable[..., None]:
-        count = self._progress.count_step
+        counts = self._progress.optimizer_steps
 
         def counted(*_: Any) -> None:
             self.steps += 1
-            count(name)
+            counts[name] += 1
 
         return counted
 
@@ -80,7 +80,7 @@ class Manual:
     def begin_epoch(self) -> None:
         """Nothing is kept between batches."""
 
-    def __call__(self, batch: Any, batch_idx: int, weight: float) -> Any:
+    def train_batch(self, batch: Any, batch_idx: int, weight: float) -> Any:
         """Run ``training_step``; one update if any optimizer stepped in it."""
         progress, steps_before = self._progress, self._counter.steps
         output = self._step(batch, batch_idx)

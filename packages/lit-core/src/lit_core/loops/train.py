@@ -1,5 +1,6 @@
 """The training loop."""
 
+from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any
 
@@ -95,64 +96,62 @@ def _epoch(run: Run, optimize: Optimization) -> None:
     val_every = run.val_every
     if run.val_loaders and progress.batch and _due(run, val_every):
         _validate(run)
-    whole = not run.finished()
-    if whole:
-        for batch_idx, batch in batches:
-            lap("data")
-            skip = _batch(run, loader, optimize, batch, batch_idx)
-            if run.val_loaders and _due(run, val_every) and not _validate(run):
-                whole = False
-                break
-            if skip or ((run.stop.reason or progress.global_step >= run.last_step) and run.finished()):
-                whole = skip or progress.batch >= run.num_batches
-                break
-        else:
-            loader.check_end(progress.batch)
+    whole = not run.finished() and _batches(run, loader, optimize, batches, val_every)
     optimize.finish_group()
     if whole and progress.batch and _due_at_epoch_end(run):
         whole = _validate(run)
     _end_epoch(run, whole)
 
 
-def _batch(run: Run, loader: TrainingLoader, optimize: Optimization, batch: Any, batch_idx: int) -> bool:
-    """One batch; True if ``on_train_batch_start`` asked to skip the rest of the epoch."""
-    progress, hooks, lap = run.progress, run.hooks, run.times.lap
-    if batch_idx < loader.full_batches:
-        size, weight, together = loader.batch_size, 1.0, loader.global_batch_size
-    else:
-        size, weight, together = loader.tail(batch_idx)
-    run.collector.begin_batch(batch, size, None, "training_step")
-    if hooks.calls["on_train_batch_start"] is not None:
-        skip = run.skips(hooks.start("on_train_batch_start", batch, batch_idx))
-        lap("callbacks")
-        if skip:
-            return True
+def _batches(
+    run: Run, loader: TrainingLoader, optimize: Optimization, batches: Iterator[tuple[int, Any]], val_every: float
+) -> bool:
+    """The batches that are left of the epoch; False if it stays open."""
+    progress, hooks, stop, lap = run.progress, run.hooks, run.stop, run.times.lap
+    begin_batch, train_batch = run.collector.begin_batch, optimize.train_batch
+    outputs, validates, log_every = run.epoch_outputs, bool(run.val_loaders), run.config.log_every_n_steps
+    may_skip, heard = hooks.calls["on_train_batch_start"] is not None, hooks.calls["on_train_batch_end"] is not None
+    full_batches, full = loader.full_batches, (loader.batch_size, 1.0, loader.global_batch_size)
+    for batch_idx, batch in batches:
+        lap("data")
+        size, weight, together = full if batch_idx < full_batches else loader.tail(batch_idx)
+        begin_batch(batch, size, None, "training_step")
+        if may_skip:
+            skip = run.skips(hooks.start("on_train_batch_start", batch, batch_idx))
+            lap("callbacks")
+            if skip:
+                return True
 
-    steps_before = progress.global_step
-    output = optimize(batch, batch_idx, weight)
+        steps_before = progress.global_step
+        output = train_batch(batch, batch_idx, weight)
 
-    progress.batch = batch_idx + 1
-    progress.batches += 1
-    progress.cursor += together
-    progress.samples += together
-    progress.point = "batch"
-    if run.epoch_outputs is not None and output is not None:
-        run.epoch_outputs.append(detached(output))
-    heard = hooks.calls["on_train_batch_end"] is not None
-    if heard:
-        output = detached(output)
-        hooks.end_module("on_train_batch_end", output, batch, batch_idx)
-        lap("callbacks")
-    if progress.global_step != steps_before and progress.global_step % run.config.log_every_n_steps == 0:
-        run.report.flush_steps("train")
-        run.agree()
-        lap("logging")
-    elif progress.batches >= run.agree_at:
-        run.agree(soon=True)
-    if heard:
-        hooks.end_callbacks("on_train_batch_end", output, batch, batch_idx)
-        lap("callbacks")
-    return False
+        progress.batch = batch_idx + 1
+        progress.batches += 1
+        progress.cursor += together
+        progress.samples += together
+        progress.point = "batch"
+        if outputs is not None and output is not None:
+            outputs.append(detached(output))
+        if heard:
+            output = detached(output)
+            hooks.end_module("on_train_batch_end", output, batch, batch_idx)
+            lap("callbacks")
+        if progress.global_step % log_every == 0 and progress.global_step != steps_before:
+            run.report.flush_steps("train")
+            run.agree()
+            lap("logging")
+        elif progress.batches >= run.agree_at:
+            run.agree(soon=True)
+        if heard:
+            hooks.end_callbacks("on_train_batch_end", output, batch, batch_idx)
+            lap("callbacks")
+
+        if validates and _due(run, val_every) and not _validate(run):
+            return False
+        if (stop.reason or progress.global_step >= run.last_step) and run.finished():
+            return progress.batch >= run.num_batches
+    loader.check_end(progress.batch)
+    return True
 
 
 def _due(run: Run, val_every: float) -> bool:
