@@ -1,14 +1,12 @@
 """One checkpoint in a folder, written by several processes through ``torch.distributed.checkpoint``."""
 
-import time
 import warnings
 from collections.abc import Collection, Iterator
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import contextmanager, nullcontext
 from os import PathLike
 from typing import Any
 
 import torch
-import torch.distributed as dist
 from torch import Tensor
 from torch.distributed.checkpoint.api import CheckpointException
 from torch.distributed.checkpoint.default_planner import DefaultLoadPlanner, DefaultSavePlanner
@@ -16,8 +14,8 @@ from torch.distributed.checkpoint.metadata import MetadataIndex, TensorStorageMe
 from torch.distributed.checkpoint.state_dict_loader import load as read_parts
 from torch.distributed.checkpoint.state_dict_saver import save as write_parts
 
-from lit_checkpoint.background import in_background
 from lit_checkpoint.errors import CheckpointCorruptError
+from lit_checkpoint.group import Group
 from lit_checkpoint.io import CheckpointIO, MapLocation
 from lit_checkpoint.naming import COMMIT
 from lit_checkpoint.plain import check_plain
@@ -25,8 +23,6 @@ from lit_checkpoint.shards import ShardReader, Shards, ShardWriter, is_shard
 from lit_checkpoint.storage import is_partial, join, locate, near
 from lit_checkpoint.tree import TREE, flatten, unflatten
 from lit_checkpoint.verified import with_sums
-
-_DRAIN_S = 0.02
 
 
 class ShardedCheckpointIO(CheckpointIO):
@@ -68,7 +64,7 @@ class ShardedCheckpointIO(CheckpointIO):
     together = True
 
     def __init__(self, process_group: Any = None) -> None:
-        self._process_group = process_group
+        self._group = Group(process_group)
 
     def save(self, state: dict[str, Any], path: str | PathLike[str]) -> None:
         """Write ``state``; called by all processes of the group. Every process raises if one fails.
@@ -80,14 +76,14 @@ class ShardedCheckpointIO(CheckpointIO):
             OSError: If it could not be written; what was at ``path`` is untouched.
             CheckpointCorruptError: If what was read back differs from what was written.
         """
-        group = self._group()
+        group = self._group.process_group
         storage, folder = locate(path)
         tree, tensors = flatten(state)
         # Checked where the failure of one process is told to the others.
         writer = ShardWriter(storage, folder, lambda: check_plain(state, any_tensor=True))
         planner = DefaultSavePlanner(flatten_state_dict=False, flatten_sharded_tensors=False)
         try:
-            with _failures_of_one(), with_sums():
+            with self._failures_of_one(), with_sums():
                 write_parts({**tensors, TREE: tree}, storage_writer=writer, planner=planner, process_group=group)
         except BaseException:
             writer.give_up()
@@ -96,15 +92,11 @@ class ShardedCheckpointIO(CheckpointIO):
     @property
     def is_first(self) -> bool:
         """Whether this process is the first of the group, which decides for all; true without a group."""
-        return not dist.is_initialized() or dist.get_rank(self._group()) == 0
+        return self._group.is_first
 
     def broadcast(self, value: Any) -> Any:
         """The ``value`` (picklable) of the first process of the group, in every process; called by all of them."""
-        if not dist.is_initialized():
-            return value
-        group, told = self._group(), [value]
-        dist.broadcast_object_list(told, src=0 if group is None else dist.get_global_rank(group, 0), group=group)
-        return told[0]
+        return self._group.broadcast(value)
 
     @contextmanager
     def apart(self) -> Iterator["ShardedCheckpointIO"]:
@@ -123,27 +115,8 @@ class ShardedCheckpointIO(CheckpointIO):
             >>> sharded.load(manager.last_path)
             {'weight': tensor([1., 1.])}
         """
-        if not dist.is_initialized():
-            yield ShardedCheckpointIO()
-            return
-        group = self._process_group
-        ranks = None if group is None else dist.get_process_group_ranks(group)
-        own = dist.new_group(ranks, backend="gloo", use_local_synchronization=ranks is not None)
-        try:
-            yield ShardedCheckpointIO(own)
-        finally:
-            time.sleep(_DRAIN_S)  # its threads need the GIL once more, which a group that is being destroyed may hold
-            with suppress(AssertionError, ValueError):  # all groups were destroyed inside
-                dist.destroy_process_group(own)
-
-    def _group(self) -> Any:
-        """The group, unless the training may be using it at this moment."""
-        if self._process_group is None and in_background() and dist.is_initialized() and dist.get_world_size() > 1:
-            raise RuntimeError(
-                "In a BackgroundSaver, ShardedCheckpointIO cannot use the default process group, which the training "
-                "uses meanwhile. Give it one of its own: with ShardedCheckpointIO().apart() as io: ..."
-            )
-        return self._process_group
+        with self._group.twin() as group:
+            yield ShardedCheckpointIO(group)
 
     def load(
         self,
@@ -199,12 +172,12 @@ class ShardedCheckpointIO(CheckpointIO):
         shards = _open(path)
         with shards:
             planner = DefaultLoadPlanner(flatten_state_dict=False, flatten_sharded_tensors=False)
-            with _failures_of_one():
+            with self._failures_of_one():
                 read_parts(
                     dict(tensors),
                     storage_reader=ShardReader(shards),
                     planner=planner,
-                    process_group=self._process_group,
+                    process_group=self._group.process_group,
                 )
             filled: dict[str, Any] = unflatten(shards.value(TREE), tensors)
         return filled
@@ -223,6 +196,19 @@ class ShardedCheckpointIO(CheckpointIO):
             if is_shard(name) or is_partial(name):
                 storage.remove(join(folder, name))
         storage.remove_empty(folder)
+
+    @contextmanager
+    def _failures_of_one(self) -> Iterator[None]:
+        """Raise what the first failing process raised, as it is."""
+        try:
+            with warnings.catch_warnings() if self._group.is_alone else nullcontext():
+                if self._group.is_alone:
+                    # That one process without a group works alone is what it wants.
+                    warnings.filterwarnings("ignore", message="torch.distributed is ", category=UserWarning)
+                yield
+        except CheckpointException as error:
+            first = error.failures[min(error.failures)][0]
+            raise first from (None if len(error.failures) == 1 else error)
 
 
 def _open(path: str | PathLike[str]) -> Shards:
@@ -262,17 +248,3 @@ def _whole(shards: Shards, key: str, device: str | torch.device) -> Tensor:
     if filled != whole.numel():
         raise CheckpointCorruptError(f"{shards.where}: the parts of {key!r} hold {filled} of {whole.numel()} elements.")
     return whole
-
-
-@contextmanager
-def _failures_of_one() -> Iterator[None]:
-    """Raise what the first failing process raised, as it is."""
-    try:
-        with warnings.catch_warnings() if not dist.is_initialized() else nullcontext():
-            if not dist.is_initialized():
-                # That one process without a group works alone is what it wants.
-                warnings.filterwarnings("ignore", message="torch.distributed is ", category=UserWarning)
-            yield
-    except CheckpointException as error:
-        first = error.failures[min(error.failures)][0]
-        raise first from (None if len(error.failures) == 1 else error)

@@ -1,66 +1,60 @@
-"""Checkpoints that all processes write together, each the parts that it holds."""
+"""Where checkpoints are written: by process 0, or by all processes together, each the parts that it holds."""
 
-import os
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from os import PathLike
-from typing import Any
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING, Any
 
-from lit_accelerators import Strategy
 from lit_checkpoint import CheckpointIO
 
+if TYPE_CHECKING:
+    from lit_core.trainer import Trainer
 
-class JointIO(CheckpointIO):
-    """What a manager in process 0 saves with, so that each of its saves is one of all processes.
 
-    Process 0 works inside :meth:`leading`, and the others are in :meth:`follow` meanwhile.
+def saves_together(trainer: "Trainer") -> bool:
+    """Whether each of several processes writes its parts."""
+    return trainer.checkpoint_io.together and trainer.world_size > 1
 
-    Args:
-        io: what writes; its ``save`` is called in every process.
-        strategy: of the run, joined.
+
+def among_writers(trainer: "Trainer", function: Callable[[], Any]) -> Any:
+    """Call ``function`` in every process that writes, and return what it gave in process 0; called by all processes.
+
+    Raises:
+        Exception: what ``function`` raised, in the process where it did; in the others a ``RuntimeError`` that names
+            it. So all raise if one does.
     """
-
-    def __init__(self, io: CheckpointIO, strategy: Strategy) -> None:
-        self._io = io
-        self._strategy = strategy
-
-    @contextmanager
-    def leading(self) -> Iterator[None]:
-        """Inside, any number of saves; afterwards the others go on, also after a failure."""
-        collectives = self._strategy.collectives
+    if not saves_together(trainer):
+        return trainer.write_in_process_zero(function)
+    error: Exception | None = None
+    if not trainer.is_global_zero:
         try:
-            yield
-        finally:
-            collectives.broadcast(None)
-
-    def follow(self, state: dict[str, Any]) -> None:
-        """Give this process's part of ``state`` to each save of process 0."""
-        collectives = self._strategy.collectives
-        while (path := collectives.broadcast(None)) is not None:
-            with suppress(Exception):  # what fails for one fails for all, and process 0 tells why
-                self._io.save(state, path)
-
-    def save(self, state: dict[str, Any], path: str | PathLike[str]) -> None:
-        """Write together with the others."""
-        collectives = self._strategy.collectives
-        collectives.broadcast(os.fspath(path))
-        self._io.save(state, path)
-
-    def load(
-        self, path: str | PathLike[str], *, map_location: Any = "cpu", weights_only: bool = True
-    ) -> dict[str, Any]:
-        """Read, this process alone."""
-        return self._io.load(path, map_location=map_location, weights_only=weights_only)
-
-    def verify(self, path: str | PathLike[str]) -> None:
-        """Check, this process alone."""
-        self._io.verify(path)
-
-    def remove(self, path: str | PathLike[str]) -> None:
-        """Delete, this process alone."""
-        self._io.remove(path)
+            function()
+        except Exception as exception:
+            error = exception
+    try:
+        result = trainer.write_in_process_zero(function)
+    except RuntimeError:
+        if error is None:
+            raise
+        raise error from None
+    failures = trainer.strategy.collectives.all_gather_object(error and f"{type(error).__name__}: {error}")
+    if error is not None:
+        raise error
+    for rank, failure in enumerate(failures):
+        if failure is not None:
+            raise RuntimeError(f"Process {rank} failed: {failure}")
+    return result
 
 
-def joint_io(io: CheckpointIO, strategy: Strategy) -> JointIO | None:
-    """How several processes save with ``io``; None where process 0 saves for all."""
-    return JointIO(io, strategy) if io.together and strategy.world_size > 1 else None
+def io_beside_training(io: CheckpointIO) -> AbstractContextManager[CheckpointIO]:
+    """The same format for threads that write while training goes on; entered by all processes.
+
+    Raises:
+        ValueError: if the format has none.
+    """
+    apart: Callable[[], AbstractContextManager[CheckpointIO]] | None = getattr(io, "apart", None)
+    if apart is None:
+        raise ValueError(
+            "ModelCheckpoint(background=True) writes in threads, which must not meet where training does, and "
+            f"{type(io).__name__} has no apart() for that, as ShardedCheckpointIO has: leave background out."
+        )
+    return apart()

@@ -2,14 +2,15 @@
 
 import os
 import warnings
+from contextlib import ExitStack
 from datetime import timedelta
 from os import PathLike
 from typing import TYPE_CHECKING, Any, Literal
 
-from lit_checkpoint import BackgroundSaver, CheckpointManager, Every
+from lit_checkpoint import BackgroundSaver, CheckpointIO, CheckpointManager, Every
 from lit_core.callbacks.base import Callback
 from lit_core.durations import seconds
-from lit_core.joint_io import joint_io
+from lit_core.joint_io import among_writers, io_beside_training, saves_together
 from lit_core.module import LightningModule
 
 if TYPE_CHECKING:
@@ -55,8 +56,10 @@ class ModelCheckpoint(Callback):
         period: older spelling of ``every_n_epochs``.
         prefix: older way to begin the file names.
         background: write in a thread while training goes on; only the copy of the state to the host is waited for. One
-            save at a time. What goes wrong is raised at the next batch (with several processes, in all once they have
-            told each other), and ``fit`` ends after the last save has.
+            save at a time; the next waits for it. What goes wrong is raised at the next batch (with several processes,
+            in all at the same, once they have told each other), and ``fit`` ends after the last save has. It takes
+            memory of the host for one copy of the state's tensors in process 0, or, where all processes write together,
+            of the parts that it holds in each.
 
     Example:
         >>> from lit_core.callbacks import ModelCheckpoint
@@ -124,6 +127,7 @@ class ModelCheckpoint(Callback):
         self.current_score: float | None = None
         self._manager: CheckpointManager | None = None
         self._saver: BackgroundSaver | None = None
+        self._beside = ExitStack()
         self._failure: Exception | None = None
         self._restored: dict[str, Any] | None = None
         self._elsewhere: tuple[str, float | None] | None = None
@@ -163,18 +167,17 @@ class ModelCheckpoint(Callback):
             return
         if self.dirpath is None:
             self.dirpath = f"{(trainer.log_dir or trainer.default_root_dir).rstrip('/')}/checkpoints"
-        if self.background and joint_io(trainer.checkpoint_io, trainer.strategy) is not None:
-            raise ValueError(
-                "ModelCheckpoint(background=True) writes in a thread of process 0, but all processes write these "
-                "checkpoints together: leave it out."
-            )
-        if trainer.is_global_zero:
-            self._manager = self._make_manager(trainer, save_last=self.save_last)
+        io, together = trainer.checkpoint_io, saves_together(trainer)
+        if self.background and together:
+            self._beside = ExitStack()
+            io = self._beside.enter_context(io_beside_training(io))
+        if trainer.is_global_zero or together:
+            self._manager = self._make_manager(io, save_last=self.save_last)
             self._saver = BackgroundSaver(self._manager.save) if self.background else None
         self._scored = self._elsewhere = None
         self._measured_at = self._due_at = self._saved_at = -1
 
-    def _make_manager(self, trainer: "Trainer", *, save_last: bool) -> CheckpointManager:
+    def _make_manager(self, io: CheckpointIO, *, save_last: bool) -> CheckpointManager:
         assert self.dirpath is not None
         return CheckpointManager(
             self.dirpath,
@@ -183,7 +186,7 @@ class ModelCheckpoint(Callback):
             mode=self.mode,
             save_top_k=self.save_top_k,
             save_last=save_last,
-            io=joint_io(trainer.checkpoint_io, trainer.strategy) or trainer.checkpoint_io,
+            io=io,
             auto_insert_metric_name=self.auto_insert_metric_name,
             enable_version_counter=self.enable_version_counter,
         )
@@ -192,7 +195,7 @@ class ModelCheckpoint(Callback):
         """Take up the checkpoints of the run that is resumed; intervals go on from where training stands."""
         restored, self._restored = self._restored, None
         if restored is not None:
-            self._publish(trainer.write_in_process_zero(lambda: self._take_up(restored)))
+            self._publish(among_writers(trainer, lambda: self._take_up(restored)))
         self._seen = trainer.metric_version(self.monitor) if self.monitor else 0
         self._steps = self._clock = None
         if self.every_n_train_steps is not None:
@@ -227,7 +230,7 @@ class ModelCheckpoint(Callback):
             self._save(trainer)
 
     def _poll(self, trainer: "Trainer", saver: BackgroundSaver) -> None:
-        """Process 0: raise what went wrong in the background; where others would wait for this process, stop all."""
+        """Raise what went wrong in the background; where others would wait for this process, stop all of them."""
         try:
             saver.poll()
         except Exception as error:
@@ -287,7 +290,7 @@ class ModelCheckpoint(Callback):
     def on_train_end(self, trainer: "Trainer", module: LightningModule) -> None:
         """Wait for the save under way."""
         if self.background:
-            self._publish(trainer.write_in_process_zero(self._finish))
+            self._publish(among_writers(trainer, self._finish))
         if self._scored is False and self.save_top_k != 0 and trainer.stop_reason is None:
             warnings.warn(
                 f"ModelCheckpoint(monitor={self.monitor!r}) saved, but never after a batch at which that was "
@@ -316,20 +319,19 @@ class ModelCheckpoint(Callback):
 
         Call it in every process at a safe point. It saves unless a checkpoint of this point is there already.
         """
-        if not self.can_resume(trainer):
-            state = trainer.dump_checkpoint()
-            self._publish(_write(trainer, state, lambda: self._write_last(trainer, state)))
-            self._note_saved(trainer)
-        elif self.background:
-            self._publish(trainer.write_in_process_zero(self._finish))
+        if self.can_resume(trainer):
+            if self.background:
+                self._publish(among_writers(trainer, self._finish))
+            return
+        state = trainer.dump_checkpoint()
+        among_writers(trainer, lambda: self._keep_last(trainer.checkpoint_io))
+        self._publish(among_writers(trainer, lambda: self._write(trainer, state, None)))
+        self._note_saved(trainer)
 
-    def _write_last(self, trainer: "Trainer", state: dict[str, Any]) -> Any:
-        if not trainer.is_global_zero:
-            return None
+    def _keep_last(self, io: CheckpointIO) -> None:
+        """From here on keep the newest, whatever the settings say, and wait for it."""
         self._finish()
-        self._manager = self._make_manager(trainer, save_last=True)
-        path = self._manager.save(state, step=trainer.global_step, epoch=trainer.current_epoch)
-        return self._facts(path)
+        self._manager = self._make_manager(io, save_last=True)
 
     @property
     def _by_epochs(self) -> bool:
@@ -353,7 +355,7 @@ class ModelCheckpoint(Callback):
         self._saved_at = trainer.progress.batches
 
     def _save(self, trainer: "Trainer") -> None:
-        """Let process 0 decide, all processes give their state, and process 0 write."""
+        """Let process 0 decide, all processes give their state, and those write that do."""
         measured = self._is_measured(trainer)
         metrics = None
         if self.monitor is None or measured:
@@ -362,30 +364,11 @@ class ModelCheckpoint(Callback):
             self._scored = self._scored or measured
             if metrics is not None:
                 self.current_score = metrics[self.monitor]
-        manager, saver = self._manager, self._saver
-
-        def decide() -> Any:
-            if manager is None:
-                return None
-            self._raise_failure()
-            if saver is not None:
-                saver.wait()
-            return manager.wants(metrics), self._facts()
-
-        wanted, facts = trainer.write_in_process_zero(decide)
-        self._publish(facts)
-        if not wanted:
+        self._publish(among_writers(trainer, self._settle))
+        if not among_writers(trainer, lambda: self._manager is not None and self._manager.wants(metrics)):
             return
         state = trainer.dump_checkpoint(weights_only=self.save_weights_only)
-
-        def write() -> Any:
-            if manager is None:
-                return None
-            save: Callable[..., str | None] = manager.save if saver is None else saver.save
-            path = save(state, step=trainer.global_step, epoch=trainer.current_epoch, metrics=metrics)
-            return self._facts(path) if saver is None else None
-
-        facts = _write(trainer, state, write)
+        facts = among_writers(trainer, lambda: self._write(trainer, state, metrics))
         self._note_saved(trainer)
         if facts is not None:
             self._publish(facts)
@@ -393,11 +376,27 @@ class ModelCheckpoint(Callback):
             where = facts["path"] if facts is not None else f"global_step {trainer.global_step}, in the background"
             trainer.print(f"ModelCheckpoint: saved {where}")
 
+    def _settle(self) -> Any:
+        """Where checkpoints are written: wait for the save under way."""
+        self._raise_failure()
+        if self._saver is not None:
+            self._saver.wait()
+        return self._facts()
+
+    def _write(self, trainer: "Trainer", state: dict[str, Any], metrics: dict[str, float] | None) -> Any:
+        """Where checkpoints are written: save, or begin to; what is known afterwards."""
+        manager, saver = self._manager, self._saver
+        assert manager is not None
+        save: Callable[..., str | None] = manager.save if saver is None else saver.save
+        path = save(state, step=trainer.global_step, epoch=trainer.current_epoch, metrics=metrics)
+        return self._facts(path) if saver is None else None
+
     def _finish(self) -> Any:
-        """Process 0: wait for the save under way and give back its memory."""
+        """Wait for the save under way, and give back its memory and where its threads meet."""
         saver, self._saver = self._saver, None
-        if saver is not None:
-            saver.close()
+        with self._beside:
+            if saver is not None:
+                saver.close()
         self._raise_failure()
         return self._facts()
 
@@ -446,7 +445,7 @@ class ModelCheckpoint(Callback):
 
     def __getstate__(self) -> dict[str, Any]:
         """Without the thread that saves: it stays in its process."""
-        return {**self.__dict__, "_saver": None}
+        return {**self.__dict__, "_saver": None, "_beside": ExitStack()}
 
 
 def _check_triggers(steps: int | None, interval: Any, epochs: int | None) -> None:
@@ -460,21 +459,6 @@ def _check_triggers(steps: int | None, interval: Any, epochs: int | None) -> Non
     for name, value in (("every_n_train_steps", steps), ("every_n_epochs", epochs)):
         if value is not None and value < 1:
             raise ValueError(f"{name} must be at least 1, got {value}.")
-
-
-def _write(trainer: "Trainer", state: dict[str, Any], write: "Callable[[], Any]") -> Any:
-    """Save in process 0, or, where each process holds a part of the state, in all of them."""
-    joint = joint_io(trainer.checkpoint_io, trainer.strategy)
-    if joint is None:
-        return trainer.write_in_process_zero(write)
-    if not trainer.is_global_zero:
-        joint.follow(state)
-
-    def lead() -> Any:
-        with joint.leading():
-            return write()
-
-    return trainer.write_in_process_zero(lead)
 
 
 def _batches_in(time_s: float, progress: Any) -> int:
