@@ -1,39 +1,24 @@
 """Under torchrun, processes that are started again go on by themselves, and come to what nobody disturbed comes to."""
 
 import csv
-import json
 import os
-import socket
-import subprocess
-import sys
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
-from tests.integration import elastic_script
+from tests.integration import elastic_runs
+from tests.lit_accelerators.agents import run_under_agents
 from tests.lit_core.tiny import same
 
 pytestmark = [pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork"), pytest.mark.timeout(280)]
 
 
-def run(folder: Path, kills: list[list[int]], fits: int, *options: str) -> str:
-    """Train under torchrun, with these options for others than two processes here; returns what it wrote to stderr."""
-    environment = {k: v for k, v in os.environ.items() if not k.startswith(("LIT_", "TORCHELASTIC"))}
-    options = options or ("--standalone", "--nproc-per-node", "2")
-    launcher = [sys.executable, "-m", "torch.distributed.run", *options]
-    script = [elastic_script.__file__, str(folder), json.dumps(kills), str(fits)]
-    done = subprocess.run(
-        [*launcher, "--max-restarts", str(len(kills)), *script],
-        env={**environment, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(__file__).parents[2])},
-        capture_output=True,
-        text=True,
-        timeout=240,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr[-4000:]
+def run(folder: Path, kills: list[list[int]], fits: int, **agents: int) -> str:
+    """Train under torchrun, with these numbers of agents and processes; returns what was written to stderr."""
+    done = run_under_agents(folder, elastic_runs.train_started, folder, kills, fits, max_restarts=len(kills), **agents)
+    assert not any(done.exit_codes), done.stderr[-4000:]
     return done.stderr
 
 
@@ -51,19 +36,18 @@ def test_a_killed_process_costs_nothing_but_time(tmp_path: Path) -> None:
     said = run(tmp_path / "killed", [[0, 0, 7]], fits=1)
 
     whole = tmp_path / "whole"
-    elastic_script.train(whole, [], 1, devices=2, strategy="ddp_fork")
+    elastic_runs.train(whole, [], 1, devices=2, strategy="ddp_fork")
     assert said.count("Started again: training goes on from") == 1
     assert "step=6.ckpt" in said
     assert same(weights(tmp_path / "killed"), weights(whole))
     assert rows(tmp_path / "killed") == rows(whole)
 
 
-@pytest.mark.slow
 def test_what_another_run_or_another_fit_saved_is_not_gone_on_from(tmp_path: Path) -> None:
     """Killed before the first save beside an older run's files, after the newest file was damaged, in a second fit."""
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     for folder in (whole, killed):
-        elastic_script.train(folder, [], 1, seed=4)
+        elastic_runs.train(folder, [], 1, seed=4)
         (folder / "final_0.pt").unlink()
 
     said = run(killed, [[0, 0, 1], [1, 0, 7], [2, 1, 3]], fits=2)
@@ -75,17 +59,11 @@ def test_what_another_run_or_another_fit_saved_is_not_gone_on_from(tmp_path: Pat
         assert same(weights(killed, fit), weights(whole, fit)), fit
 
 
-@pytest.mark.slow
 def test_on_two_nodes_all_meet_again(tmp_path: Path) -> None:
     """Two agents of torchrun on this machine; each counts the failures of its own processes only."""
     killed, whole = tmp_path / "killed", tmp_path / "whole"
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        endpoint = f"127.0.0.1:{free.getsockname()[1]}"
-    options = ["--nnodes", "2", "--nproc-per-node", "1", "--rdzv-backend", "c10d", "--rdzv-endpoint", endpoint]
-    with ThreadPoolExecutor(2) as pool:
-        said = "".join(pool.map(lambda _: run(killed, [[0, 0, 7]], 1, *options), range(2)))
+    said = run(killed, [[0, 0, 7]], fits=1, nodes=2, processes=1)
 
-    elastic_script.train(whole, [], 1, devices=2, strategy="ddp_fork")
+    elastic_runs.train(whole, [], 1, devices=2, strategy="ddp_fork")
     assert said.count("Started again: training goes on from") == 1
     assert same(weights(killed), weights(whole))

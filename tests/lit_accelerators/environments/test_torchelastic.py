@@ -8,6 +8,9 @@ import pytest
 import torch.distributed
 
 from lit_accelerators import TorchElasticEnvironment, make_strategy
+from tests.lit_accelerators.agents import run_under_agents
+
+NEEDS_FORK = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 
 VARIABLES = {
     "TORCHELASTIC_RUN_ID": "run",
@@ -27,11 +30,32 @@ def torchrun(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv(name, value)
 
 
-def run(tmp_path: Path, script: str, *options: str) -> "subprocess.CompletedProcess[str]":
-    (tmp_path / "train.py").write_text(script)
+SCRIPT = """
+import os, signal, torch
+from lit_accelerators import make_strategy
+strategy = make_strategy("cpu")
+rank, attempt = strategy.global_rank, os.environ["TORCHELASTIC_RESTART_COUNT"]
+def main():
+    strategy.setup_environment()
+    try:
+        total = strategy.collectives.all_reduce(torch.tensor([1.0 + rank]))
+        if attempt == "0" and rank == 1:
+            os.kill(os.getpid(), signal.SIGKILL)
+        total = strategy.collectives.all_reduce(total)
+        os.write(1, f"attempt {attempt} rank {rank} total {total.item()}\\n".encode())
+    finally:
+        strategy.teardown()
+strategy.launcher.launch(main)
+"""
+
+
+@pytest.mark.slow
+def test_of_a_script_a_killed_process_is_restarted_and_the_restarted_processes_meet(tmp_path: Path) -> None:
+    (tmp_path / "train.py").write_text(SCRIPT)
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     environment = {k: v for k, v in os.environ.items() if not k.startswith(("LIT_", "TORCHELASTIC"))}
-    return subprocess.run(
-        [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", *options, "train.py"],
+    done = subprocess.run(
+        [*torchrun, "--max-restarts", "2", "train.py"],
         cwd=tmp_path,
         env={**environment, "OMP_NUM_THREADS": "1"},
         capture_output=True,
@@ -40,85 +64,48 @@ def run(tmp_path: Path, script: str, *options: str) -> "subprocess.CompletedProc
         check=False,
     )
 
-
-HEAD = """
-import os, signal, sys, time
-import torch
-from pathlib import Path
-from lit_accelerators import make_strategy
-def say(*words):
-    os.write(1, (" ".join(map(str, words)) + "\\n").encode())
-strategy = make_strategy("cpu")
-rank = strategy.global_rank
-attempt = os.environ["TORCHELASTIC_RESTART_COUNT"]
-def launch(main):
-    def joined():
-        strategy.setup_environment()
-        try:
-            return main()
-        finally:
-            strategy.teardown()
-    return strategy.launcher.launch(joined)
-"""
-
-
-def test_processes_of_torchrun_train_together_without_being_told_how_many(tmp_path: Path) -> None:
-    done = run(
-        tmp_path,
-        HEAD
-        + """
-def main():
-    net = strategy.setup_module(torch.nn.Linear(2, 1))
-    step = strategy.setup_step(net, lambda x: net(x).mean())
-    strategy.backward(step(torch.full((1, 2), 1.0 + rank)))
-    say(strategy.name, rank, strategy.world_size, net.weight.grad.tolist())
-launch(main)
-""",
-    )
-
-    assert done.returncode == 0, done.stderr
-    assert sorted(done.stdout.splitlines()) == [f"ddp {rank} 2 [[1.5, 1.5]]" for rank in (0, 1)]
-
-
-@pytest.mark.slow
-def test_a_killed_process_is_restarted_and_the_restarted_processes_meet(tmp_path: Path) -> None:
-    done = run(
-        tmp_path,
-        HEAD
-        + """
-def main():
-    total = strategy.collectives.all_reduce(torch.tensor([1.0 + rank]))
-    if attempt == "0" and rank == 1:
-        os.kill(os.getpid(), signal.SIGKILL)
-    total = strategy.collectives.all_reduce(total)
-    say("attempt", attempt, "rank", rank, "total", total.item())
-launch(main)
-""",
-        "--max-restarts",
-        "2",
-    )
-
     assert done.returncode == 0, done.stderr
     assert sorted(done.stdout.splitlines()) == [f"attempt 1 rank {rank} total 6.0" for rank in (0, 1)]
 
 
+@NEEDS_FORK
+def test_processes_of_torchrun_train_together_without_being_told_how_many(tmp_path: Path) -> None:
+    def main() -> None:
+        strategy = make_strategy("cpu")
+        strategy.setup_environment()
+        try:
+            net = strategy.setup_module(torch.nn.Linear(2, 1))
+            step = strategy.setup_step(net, lambda x: net(x).mean())
+            strategy.backward(step(torch.full((1, 2), 1.0 + strategy.global_rank)))
+            told = f"{strategy.name} {strategy.global_rank} {strategy.world_size} {net.weight.grad.tolist()}\n"
+            os.write(1, told.encode())
+        finally:
+            strategy.teardown()
+
+    done = run_under_agents(tmp_path, main)
+
+    assert done.exit_codes == [0], done.stderr
+    assert sorted(done.stdout.splitlines()) == [f"ddp {rank} 2 [[1.5, 1.5]]" for rank in (0, 1)]
+
+
+@NEEDS_FORK
 def test_a_failure_in_one_process_ends_all_and_its_traceback_is_there(tmp_path: Path) -> None:
+    def main() -> None:
+        strategy = make_strategy("cpu")
+        strategy.setup_environment()
+        try:
+            if strategy.global_rank == 1:
+                raise ValueError("the culprit")
+            strategy.collectives.barrier()
+            time.sleep(100)
+        finally:
+            strategy.teardown()
+
     began = time.monotonic()
-    done = run(
-        tmp_path,
-        HEAD
-        + """
-def main():
-    if rank == 1:
-        raise ValueError("the culprit")
-    strategy.collectives.barrier()
-    time.sleep(100)
-launch(main)
-""",
-    )
+    done = run_under_agents(tmp_path, main)
 
     assert time.monotonic() - began < 60
-    assert done.returncode == 1
+    assert done.exit_codes == [1]
     assert "ValueError: the culprit" in done.stderr
 
 

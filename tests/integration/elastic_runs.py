@@ -1,13 +1,10 @@
 """What test_elastic.py trains under torchrun, and in forked processes that nobody disturbs.
 
-``python elastic_script.py FOLDER KILLS``: KILLS is a JSON list of [attempt, fit, batches]; in that attempt, process 1
-is killed when that fit has done so many batches.
+KILLS is a list of [attempt, fit, batches]: in that attempt, process 1 is killed when that fit has done so many batches.
 """
 
-import json
 import os
 import signal
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -62,5 +59,6 @@ def train(folder: Path, kills: list[list[int]], fits: int, *, seed: int = 3, **c
             torch.save(module.state_dict(), folder / f"final_{fit}.pt")
 
 
-if __name__ == "__main__":
-    train(Path(sys.argv[1]), json.loads(sys.argv[2]), int(sys.argv[3]), num_nodes=int(os.environ["GROUP_WORLD_SIZE"]))
+def train_started(folder: Path, kills: list[list[int]], fits: int) -> None:
+    """:func:`train` in a process that torchrun's agent has started."""
+    train(folder, kills, fits, num_nodes=int(os.environ["GROUP_WORLD_SIZE"]))
