@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 import torch
+from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
 from lit_core import Callback, ModelCheckpoint, Trainer
 from tests.lit_core.resumable import Automatic, final_state, noisy_loader
@@ -50,6 +51,21 @@ class Slow(Automatic):
 
     def on_train_epoch_end(self):
         self.say("on_train_epoch_end")
+
+
+class Stream(IterableDataset[Any]):
+    """Gives out the samples of a dataset, which its loader's workers share."""
+
+    def __init__(self, dataset: Any) -> None:
+        self.dataset = dataset
+
+    def __len__(self) -> int:
+        return len(self.dataset)
+
+    def __iter__(self) -> Iterator[Any]:
+        worker = get_worker_info()
+        first, step = (0, 1) if worker is None else (worker.id, worker.num_workers)
+        return (self.dataset[index] for index in range(first, len(self.dataset), step))
 
 
 class Told(Callback):
@@ -95,7 +111,9 @@ def train(
         default_root_dir=folder,
     )
     module = Slow(folder, pause_s)
-    data = noisy_loader(18, workers=workers)
+    data: Any = noisy_loader(18, workers=workers)
+    if "KEEPS_ITS_ORDER" in environment:
+        data = DataLoader(Stream(data.dataset), batch_size=3, num_workers=workers)
     trainer.fit(module, data, noisy_loader(8, shuffle=False), ckpt_path="last")
     torch.save(final_state(trainer, module) if processes == 1 else dict(module.state_dict()), folder / "final.pt")
     (folder / "after_fit").touch()
@@ -260,12 +278,23 @@ def test_the_process_that_started_the_others_passes_the_signal_on(tmp_path: Path
 
 
 @pytest.mark.parametrize(
-    ("processes", "workers", "number"), [(2, 0, signal.SIGTERM), (1, 2, signal.SIGUSR1), (2, 2, signal.SIGTERM)]
+    ("processes", "workers", "number", "options"),
+    [
+        (2, 0, signal.SIGTERM, {}),
+        (1, 2, signal.SIGUSR1, {}),
+        (2, 2, signal.SIGTERM, {}),
+        (1, 2, signal.SIGTERM, {"KEEPS_ITS_ORDER": "1"}),
+    ],
 )
 def test_a_signal_to_the_whole_group_is_one_request(
-    tmp_path: Path, capfd: pytest.CaptureFixture[str], processes: int, workers: int, number: int
+    tmp_path: Path,
+    capfd: pytest.CaptureFixture[str],
+    processes: int,
+    workers: int,
+    number: int,
+    options: dict[str, str],
 ) -> None:
-    job = Job(tmp_path, processes=processes, saver={"every_n_epochs": 1000}, pause_s=0.2, workers=workers)
+    job = Job(tmp_path, processes=processes, saver={"every_n_epochs": 1000}, pause_s=0.2, workers=workers, **options)
     job.wait_until("training_step", 1)
     os.killpg(job.process.pid or 0, number)
     status = job.end()

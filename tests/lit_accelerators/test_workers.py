@@ -14,7 +14,7 @@ import pytest
 import torch
 from torch.utils.data import DataLoader, Dataset, get_worker_info
 
-from lit_accelerators import own_order
+from lit_accelerators import LeaveSignals, open_loader, own_order
 
 pytestmark = [pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork"), pytest.mark.timeout(120)]
 
@@ -95,6 +95,21 @@ def test_the_users_generator_and_worker_init_fn_are_kept() -> None:
     assert loader.generator is given.generator
 
 
+def test_a_loader_that_is_opened_stays_as_it_was() -> None:
+    def start(worker_id: int) -> None:
+        torch.manual_seed(worker_id)
+
+    for function in (start, None):
+        given = DataLoader(Augmented(), 2, num_workers=1, worker_init_fn=function)
+        assert len(list(open_loader(given))) == 6
+        assert given.worker_init_fn is function
+    left = LeaveSignals()
+    given = DataLoader(Augmented(), 2, num_workers=1, worker_init_fn=left)
+    open_loader(given)
+    assert given.worker_init_fn is left
+    assert list(open_loader(range(3))) == [0, 1, 2]
+
+
 def test_without_workers_samples_draw_from_the_stream_of_the_process() -> None:
     loader = own(DataLoader(Augmented(), 2, collate_fn=collate), seed=0)
     torch.manual_seed(1)
@@ -106,10 +121,10 @@ def test_without_workers_samples_draw_from_the_stream_of_the_process() -> None:
 PROGRAM = """
 import os, signal, sys, time
 import torch
-from torch.utils.data import DataLoader
-from lit_accelerators import own_order
+from torch.utils.data import DataLoader, IterableDataset, get_worker_info
+from lit_accelerators import LeaveSignals, open_loader, own_order
 
-folder, how = sys.argv[1:]
+folder, how, kind = sys.argv[1:]
 
 
 class Slow:
@@ -124,6 +139,27 @@ class Slow:
         return index
 
 
+class Stream(IterableDataset):
+    def __iter__(self):
+        for index in range(20):
+            if index // 2 % 2 == get_worker_info().id:
+                time.sleep(0.05)
+                yield index
+
+
+class Lazy(DataLoader):
+    def __iter__(self):
+        yield from super().__iter__()
+
+
+class Holds:
+    def __init__(self, loader):
+        self.loader = loader
+
+    def __iter__(self):
+        return iter(self.loader)
+
+
 def start(worker_id):
     with open(f"{folder}/workers", "a") as file:
         file.write(f"{os.getpid()}\\n")
@@ -134,12 +170,16 @@ if __name__ == "__main__":
     if how == "handles":
         for number in (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT):
             signal.signal(number, lambda number, frame: asked.append(number))
-    loader = own_order(
-        DataLoader(Slow(), 2, num_workers=2, worker_init_fn=start, persistent_workers=True,
-                   timeout=0.5 if how == "hangs" else 0),
-        seed=0,
-    )
-    for index, batch in enumerate(loader):
+    options = {"num_workers": 2, "worker_init_fn": start, "timeout": 0.5 if how == "hangs" else 0}
+    if kind == "owned":
+        batches = iter(own_order(DataLoader(Slow(), 2, persistent_workers=True, **options), seed=0))
+    elif kind == "streams":
+        batches = open_loader(DataLoader(Stream(), 2, persistent_workers=True, **options))
+    elif kind == "lazy":
+        batches = open_loader(Lazy(Slow(), 2, **options))
+    else:
+        batches = open_loader(Holds(DataLoader(Slow(), 2, **{**options, "worker_init_fn": LeaveSignals(start)})))
+    for index, batch in enumerate(batches):
         print(index, flush=True)
     print(len(asked), "asked", flush=True)
     if how == "waits":
@@ -150,12 +190,12 @@ if __name__ == "__main__":
 class Reader:
     """A program that reads from two workers, in a process group of its own."""
 
-    def __init__(self, folder: Path, how: str) -> None:
+    def __init__(self, folder: Path, how: str, kind: str = "owned") -> None:
         program = folder / "program.py"
         program.write_text(PROGRAM)
         self.folder = folder
         self.process = subprocess.Popen(
-            [sys.executable, str(program), str(folder), how],
+            [sys.executable, str(program), str(folder), how, kind],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -194,8 +234,9 @@ linux = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="looks a
 
 
 @linux
-def test_signals_to_the_whole_group_leave_a_reader_that_handles_them_its_workers(tmp_path: Path) -> None:
-    reader = Reader(tmp_path, "handles")
+@pytest.mark.parametrize("kind", ["owned", "streams", "lazy", "held by another iterable"])
+def test_signals_to_the_whole_group_leave_a_reader_that_handles_them_its_workers(tmp_path: Path, kind: str) -> None:
+    reader = Reader(tmp_path, "handles", kind)
     for line, number in (("1", signal.SIGTERM), ("3", signal.SIGUSR1), ("5", signal.SIGINT)):
         reader.wait_for(line)
         os.killpg(reader.process.pid, number)

@@ -1,6 +1,7 @@
 """Devices, precision and processes for PyTorch: the same code on one laptop core and on many GPUs."""
 
 from lit_accelerators.__about__ import __version__
+from lit_accelerators._workers import LeaveSignals, open_loader
 from lit_accelerators.capabilities import capability_table
 from lit_accelerators.collectives import Collectives, LocalCollectives, ProcessGroupCollectives, ReduceOp
 from lit_accelerators.connect import ConnectedLoader, Connection, connect
@@ -50,6 +51,7 @@ __all__ = [
     "KubeflowEnvironment",
     "LSFEnvironment",
     "Launcher",
+    "LeaveSignals",
     "LocalCollectives",
     "LocalEnvironment",
     "MPIEnvironment",
@@ -79,6 +81,7 @@ __all__ = [
     "isolate_rng",
     "make_strategy",
     "mix_seed",
+    "open_loader",
     "order_of",
     "own_order",
     "rng_state",

@@ -5,14 +5,17 @@ import os
 import random
 import signal
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import cache
+from inspect import isgenerator
+from itertools import islice
 from multiprocessing import util
 from multiprocessing.connection import Connection, wait
 from typing import Any
 
 import torch
-from torch.utils.data import get_worker_info
+from torch.utils.data import DataLoader, get_worker_info
 
 from lit_accelerators.seeding import loaded_numpy
 
@@ -57,11 +60,20 @@ class LeaveSignals:
     A scheduler sends them to all processes of a job. A worker that ended by one would take the batches that the others
     still need, and the process that reads would fail before it could save. Workers end when that process does.
 
+    Loaders that :func:`own_order` or :func:`open_loader` gets have it without a word. Give it to a loader that another
+    iterable holds: in the process that reads, since workers of any other are left as they are.
+
     Args:
-        then: the ``worker_init_fn`` of the user, called afterwards.
+        then: a ``worker_init_fn``, called afterwards.
+
+    Example:
+        >>> from torch.utils.data import DataLoader
+        >>> loader = DataLoader(range(4), batch_size=2, num_workers=1, worker_init_fn=LeaveSignals())
+        >>> [batch.tolist() for batch in loader]
+        [[0, 1], [2, 3]]
     """
 
-    def __init__(self, then: Callable[[int], None] | None) -> None:
+    def __init__(self, then: Callable[[int], None] | None = None) -> None:
         self._then = then
         self._reader = os.getpid()
         self._end = _end_of(self._reader)
@@ -75,6 +87,42 @@ class LeaveSignals:
                 signal.signal(number, _ignore)
         if self._then is not None:
             self._then(worker_id)
+
+
+def open_loader(loader: Iterable[Any]) -> Iterator[Any]:
+    """``iter(loader)``, for a ``DataLoader`` whose order stays its own with workers that :class:`LeaveSignals` begins.
+
+    Args:
+        loader: a ``DataLoader`` or a subclass, which keeps its ``worker_init_fn``; any other iterable is read as it is.
+
+    Example:
+        >>> from torch.utils.data import DataLoader
+        >>> [batch.tolist() for batch in open_loader(DataLoader(range(4), batch_size=2, num_workers=1))]
+        [[0, 1], [2, 3]]
+    """
+    if not isinstance(loader, DataLoader) or not loader.num_workers or isinstance(loader.worker_init_fn, LeaveSignals):
+        return iter(loader)
+    with _starting(loader):
+        batches: Iterator[Any] = iter(loader)
+    return _begun(loader, batches) if isgenerator(batches) else batches
+
+
+def _begun(loader: DataLoader[Any], batches: Iterator[Any]) -> Iterator[Any]:
+    """A generator that a subclass wrote starts workers when it is asked first."""
+    with _starting(loader):
+        first = list(islice(batches, 1))
+    yield from first
+    yield from batches
+
+
+@contextmanager
+def _starting(loader: DataLoader[Any]) -> Iterator[None]:
+    own = loader.worker_init_fn
+    loader.worker_init_fn = LeaveSignals(own)
+    try:
+        yield
+    finally:
+        loader.worker_init_fn = own
 
 
 @cache

@@ -9,7 +9,7 @@ from typing import Any, Literal, Protocol, TypeAlias, get_args
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from lit_accelerators import BatchOrder, mix_seed
+from lit_accelerators import BatchOrder, mix_seed, open_loader
 from lit_core.config import Limit
 from lit_core.data.loaders import PreparedLoader, as_list, limited, prepare_loader
 
@@ -407,7 +407,7 @@ class _Plain:
 
     def take(self) -> Any:
         if self._batches is None:
-            self._batches = iter(self._source)
+            self._batches = open_loader(self._source)
         batch = next(self._batches, _END)
         if batch is _END:
             self._batches, self.ended = None, True

@@ -8,7 +8,7 @@ from typing import Any, Protocol, runtime_checkable
 
 from torch.utils.data import DataLoader, DistributedSampler
 
-from lit_accelerators import BatchOrder, order_of, own_order
+from lit_accelerators import BatchOrder, open_loader, order_of, own_order
 from lit_core.config import Limit
 
 
@@ -68,7 +68,7 @@ class PreparedLoader:
             if isinstance(sampler, DistributedSampler):
                 sampler.set_epoch(epoch)
         self.first = batch if self.order is not None else 0
-        batches: Iterator[Any] = iter(self.source)
+        batches = open_loader(self.source)
         if self._continues:
             self._continues = False
         elif self.order is None and batch:
