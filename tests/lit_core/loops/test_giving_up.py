@@ -113,7 +113,8 @@ def test_other_reasons_to_stop_wait_for_the_end() -> None:
 def test_outside_training_nothing_is_watched_nor_kept() -> None:
     """Validation outside training is not given up, nor anything kept for that."""
     batches = iter(range(3))
-    run: Any = SimpleNamespace(stage="validate", strategy=SimpleNamespace(world_size=1))
+    strategy = SimpleNamespace(world_size=1, collectives=LocalCollectives())
+    run: Any = SimpleNamespace(stage="validate", stop=StopSignal(), strategy=strategy)
 
     assert Watch(run).over(batches) is batches
 

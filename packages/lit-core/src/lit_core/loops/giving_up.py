@@ -29,7 +29,7 @@ class Watch:
     """
 
     def __init__(self, run: Run) -> None:
-        self._run = run
+        self._run, self._stop, self._collectives = run, run.stop, run.strategy.collectives
         self._active = run.stage == "fit"
         self._several = run.strategy.world_size > 1
         self._done = 0
@@ -67,7 +67,7 @@ class Watch:
         set_rng_state(rng)
 
     def _alone(self, batches: Iterator[T]) -> Iterator[T]:
-        stop = self._run.stop
+        stop = self._stop
         for batch in batches:
             if stop.urgent is not None and is_preemption(stop.urgent):
                 stop.take()
@@ -83,9 +83,9 @@ class Watch:
 
     def _all_ended(self, *, own: bool) -> bool:
         """Tell each other; if not all have ended, and one was told to stop, then all give up."""
-        stop, collectives = self._run.stop, self._run.strategy.collectives
+        stop = self._stop
         urgent = stop.urgent if is_preemption(stop.urgent) else None
-        told = collectives.all_gather_object((urgent, own, self._until_next()))
+        told = self._collectives.all_gather_object((urgent, own, self._until_next()))
         if all(ended for _, ended, _ in told):
             return True
         if any(reason is not None for reason, _, _ in told):
