@@ -76,6 +76,18 @@ def test_a_state_that_went_through_a_checkpoint_continues_every_generator() -> N
     assert [draw(), random.gauss(0, 1), torch.randn(3).tolist()] == expected
 
 
+def test_a_state_kept_as_plain_numbers_as_older_checkpoints_have_it_is_taken() -> None:
+    seed_everything(3)
+    python, (kind, keys, *rest) = random.getstate(), sys.modules["numpy"].random.get_state()
+    older = {"python": python, "numpy": [kind, keys.tolist(), *rest], "torch": torch.get_rng_state()}
+    expected = draw()
+
+    seed_everything(4)
+    set_rng_state(older)
+
+    assert draw() == expected
+
+
 def test_what_is_drawn_inside_does_not_change_what_comes_after_even_after_an_error() -> None:
     seed_everything(3)
     expected = draw()

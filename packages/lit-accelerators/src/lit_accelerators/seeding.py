@@ -70,11 +70,19 @@ def rng_state() -> dict[str, Any]:
         >>> random.random() == number
         True
     """
-    state: dict[str, Any] = {"python": random.getstate(), "torch": torch.get_rng_state()}
+    version, internal, gauss = random.getstate()
+    # As tensors: a checkpoint would be busy with 1,250 numbers one by one for most of the time that a small save takes.
+    state: dict[str, Any] = {"python": [version, torch.tensor(internal), gauss], "torch": torch.get_rng_state()}
     numpy = loaded_numpy()
     if numpy is not None:
         kind, keys, position, has_gauss, cached_gauss = numpy.random.get_state()
-        state["numpy"] = [kind, keys.tolist(), int(position), int(has_gauss), float(cached_gauss)]
+        state["numpy"] = [
+            kind,
+            torch.from_numpy(keys.astype("int64")),
+            int(position),
+            int(has_gauss),
+            float(cached_gauss),
+        ]
     if torch.cuda.is_available() and torch.cuda.is_initialized():
         state["cuda"] = torch.cuda.get_rng_state_all()
     if torch.backends.mps.is_available():
@@ -85,17 +93,24 @@ def rng_state() -> dict[str, Any]:
 def set_rng_state(state: dict[str, Any]) -> None:
     """Restore what :func:`rng_state` gave; generators that this process does not have are left out."""
     version, internal, gauss = state["python"]
-    random.setstate((version, tuple(internal), gauss))
+    random.setstate((version, tuple(_numbers(internal)), gauss))
     torch.set_rng_state(state["torch"].cpu())
     numpy = loaded_numpy()
     if numpy is not None and "numpy" in state:
         kind, keys, position, has_gauss, cached_gauss = state["numpy"]
-        numpy.random.set_state((kind, numpy.array(keys, dtype=numpy.uint32), position, has_gauss, cached_gauss))
+        numpy.random.set_state(
+            (kind, numpy.array(_numbers(keys), dtype=numpy.uint32), position, has_gauss, cached_gauss)
+        )
     if "cuda" in state and torch.cuda.is_available():
         for index, device_state in enumerate(state["cuda"][: torch.cuda.device_count()]):
             torch.cuda.set_rng_state(device_state.cpu(), index)
     if "mps" in state and torch.backends.mps.is_available():
         torch.mps.set_rng_state(state["mps"].cpu())
+
+
+def _numbers(kept: Any) -> list[int]:
+    """Of a generator; checkpoints have had them as a list too."""
+    return torch.as_tensor(kept).tolist()
 
 
 @contextmanager

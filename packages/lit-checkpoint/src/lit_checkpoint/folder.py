@@ -5,7 +5,7 @@ import math
 import os
 import warnings
 from collections.abc import Container
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from os import PathLike
 from typing import Any
 
@@ -37,7 +37,7 @@ class Entry:
 
     @classmethod
     def of(cls, plain: Any) -> "Entry":
-        """From what :func:`dataclasses.asdict` gave, after a round through JSON or a checkpoint."""
+        """From its fields by name, after a round through JSON or a checkpoint."""
         entry = cls(**{key: value for key, value in plain.items() if key in cls.__dataclass_fields__})
         if not _is_file_name(entry.file):
             raise ValueError(f"{entry.file!r} is not the name of a file in the same folder")
@@ -56,7 +56,7 @@ class Index:
 
     def to_plain(self) -> dict[str, Any]:
         """As dicts, lists, strings and numbers."""
-        return {"format": 1, **asdict(self)}
+        return {"format": 1, **vars(self), "checkpoints": [vars(entry).copy() for entry in self.checkpoints]}
 
     @classmethod
     def of(cls, plain: Any) -> "Index":

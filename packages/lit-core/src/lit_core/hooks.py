@@ -194,6 +194,8 @@ def fitted(
         names: of the arguments that it is called with.
         past: the value of each argument that older signatures have, by name.
     """
+    if _takes_just(function, len(names)):
+        return function
     try:
         parameters = inspect.signature(function).parameters.values()
     except ValueError:
@@ -211,6 +213,15 @@ def fitted(
         return function(*args[:most], **{name: (past or {})[name]() for name in more})
 
     return call
+
+
+def _takes_just(function: Any, number: int) -> bool:
+    """Whether it is surely a method of so many positional parameters; quick, and False where a closer look is due."""
+    plain = getattr(function, "__func__", None)
+    code = getattr(plain, "__code__", None)
+    if code is None or "__wrapped__" in vars(plain) or "__signature__" in vars(plain):
+        return False
+    return bool(code.co_argcount == number + 1 and not code.co_flags & inspect.CO_VARARGS)
 
 
 def _returns_something(function: Any) -> bool:

@@ -126,9 +126,9 @@ def command_line() -> str:
 def versions() -> dict[str, str]:
     """Of every installed package that was imported and says its version."""
     found = {}
-    for name, module in list(sys.modules.items()):
-        version = getattr(module, "__dict__", {}).get("__version__")  # a lookup that asks no lazy module to load
-        if isinstance(version, str) and "." not in name and name not in sys.stdlib_module_names:
+    for name in [name for name in sys.modules.copy() if "." not in name and name not in sys.stdlib_module_names]:
+        version = getattr(sys.modules.get(name), "__dict__", {}).get("__version__")  # asks no lazy module to load
+        if isinstance(version, str):
             found[name] = version
     return dict(sorted(found.items()))
 
