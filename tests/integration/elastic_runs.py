@@ -34,8 +34,11 @@ class Kill(Callback):
         os.kill(os.getpid(), signal.SIGKILL)
 
 
-def train(folder: Path, kills: list[list[int]], fits: int, *, seed: int = 3, **choice: Any) -> None:
-    """One model, trained by one Trainer after the other; its weights after each go to the folder."""
+def train(folder: Path, kills: list[list[int]], fits: int, every: int = 2, *, seed: int = 3, **choice: Any) -> None:
+    """One model, trained by one Trainer after the other; its weights after each go to the folder.
+
+    Checkpoints are saved after ``every`` so many updates.
+    """
     torch.set_num_threads(1)
     torch.manual_seed(seed)
     module = Alone()
@@ -46,10 +49,10 @@ def train(folder: Path, kills: list[list[int]], fits: int, *, seed: int = 3, **c
             log_every_n_steps=2,
             num_sanity_val_steps=0,
             enable_progress_bar=False,
-            logger=CSVLogger(folder, name="rows", version=0) if fit == 0 else False,
+            logger=CSVLogger(folder, name="rows", version=0, flush_every_n_rows=1) if fit == 0 else False,
             callbacks=[
                 Kill(fit, kills, damage=fit == 0 and len(kills) > 1),
-                ModelCheckpoint(folder / "first" if fit == 0 else None, every_n_train_steps=2, save_top_k=-1),
+                ModelCheckpoint(folder / "first" if fit == 0 else None, every_n_train_steps=every, save_top_k=-1),
             ],
             default_root_dir=folder,
             **choice,
@@ -59,6 +62,6 @@ def train(folder: Path, kills: list[list[int]], fits: int, *, seed: int = 3, **c
             torch.save(module.state_dict(), folder / f"final_{fit}.pt")
 
 
-def train_started(folder: Path, kills: list[list[int]], fits: int) -> None:
+def train_started(folder: Path, kills: list[list[int]], fits: int, every: int = 2) -> None:
     """:func:`train` in a process that torchrun's agent has started."""
-    train(folder, kills, fits, num_nodes=int(os.environ["GROUP_WORLD_SIZE"]))
+    train(folder, kills, fits, every, num_nodes=int(os.environ["GROUP_WORLD_SIZE"]))

@@ -15,9 +15,10 @@ from tests.lit_core.tiny import same
 pytestmark = [pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork"), pytest.mark.timeout(280)]
 
 
-def run(folder: Path, kills: list[list[int]], fits: int, **agents: int) -> str:
+def run(folder: Path, kills: list[list[int]], fits: int, every: int = 2, **agents: int) -> str:
     """Train under torchrun, with these numbers of agents and processes; returns what was written to stderr."""
-    done = run_under_agents(folder, elastic_runs.train_started, folder, kills, fits, max_restarts=len(kills), **agents)
+    arguments = (folder, kills, fits, every)
+    done = run_under_agents(folder, elastic_runs.train_started, *arguments, max_restarts=len(kills), **agents)
     assert not any(done.exit_codes), done.stderr[-4000:]
     return done.stderr
 
@@ -41,6 +42,16 @@ def test_a_killed_process_costs_nothing_but_time(tmp_path: Path) -> None:
     assert "step=6.ckpt" in said
     assert same(weights(tmp_path / "killed"), weights(whole))
     assert rows(tmp_path / "killed") == rows(whole)
+
+
+def test_an_attempt_that_saved_nothing_leaves_no_rows_to_the_next(tmp_path: Path) -> None:
+    """Killed in the second epoch, after rows of steps, of a validation and of an epoch."""
+    said = run(tmp_path / "killed", [[0, 0, 7]], fits=1, every=100)
+
+    elastic_runs.train(tmp_path / "whole", [], 1, every=100, devices=2, strategy="ddp_fork")
+    assert "Started again" not in said
+    assert same(weights(tmp_path / "killed"), weights(tmp_path / "whole"))
+    assert rows(tmp_path / "killed") == rows(tmp_path / "whole")
 
 
 def test_what_another_run_or_another_fit_saved_is_not_gone_on_from(tmp_path: Path) -> None:

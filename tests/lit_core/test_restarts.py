@@ -10,6 +10,7 @@ from lit_accelerators import SingleDeviceStrategy
 from lit_checkpoint import save
 from lit_core import ModelCheckpoint
 from lit_core.restarts import Attempts
+from lit_loggers import CSVLogger
 
 
 def keeper(folder: Path, **options: Any) -> ModelCheckpoint:
@@ -96,3 +97,34 @@ def test_where_nobody_starts_processes_again_nothing_happens(attempt: Any, tmp_p
 
     assert attempt(alone=True).newest(None) is None
     assert attempt().newest(None) is None
+
+
+def test_rows_are_those_of_the_attempts_before_only_where_nothing_was_before_the_first(
+    attempt: Any, tmp_path: Path
+) -> None:
+    fresh, used = (CSVLogger(tmp_path, name=name, version=0) for name in ("fresh", "used"))
+    used.log_metrics({"loss": 1.0})
+    used.flush()
+    (tmp_path / "fresh" / "version_0" / "checkpoints").mkdir(parents=True)
+    loggers = [fresh, used]
+
+    first = attempt()
+    first.note([], loggers)
+    assert first.left_rows(loggers) == []
+    fresh.log_metrics({"loss": 1.0})
+    fresh.flush()
+    for _ in range(2):
+        later = attempt()
+        later.note([], loggers)
+        assert later.left_rows(loggers) == [fresh]
+    numbered_anew = CSVLogger(tmp_path, name="fresh")
+    assert later.left_rows([numbered_anew]) == []
+
+
+def test_where_nobody_starts_processes_again_no_folder_is_looked_at(attempt: Any, tmp_path: Path) -> None:
+    logger = CSVLogger(tmp_path)
+    alone = attempt(alone=True)
+    alone.note([], [logger])
+
+    assert alone.left_rows([logger]) == []
+    assert list(tmp_path.iterdir()) == []

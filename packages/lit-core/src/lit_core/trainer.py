@@ -43,6 +43,7 @@ from lit_core.resolve import (
 from lit_core.restarts import Attempts
 from lit_core.run import Run, Stage, StopSignal
 from lit_core.run_record import recorded
+from lit_loggers import Logger
 
 if TYPE_CHECKING:
     from lit_core.checking import FitReport
@@ -492,7 +493,8 @@ class Trainer(TrainerReadings):
         module.attach(self, run.collector.log)
         lifecycle.setup_data_and_model(run)
         if attempts is not None:
-            attempts.note(self._callbacks)
+            attempts.note(self._callbacks, self._loggers)
+        repeated = attempts.left_rows(self._loggers) if attempts is not None else []
         if saved is not None:
             run.hooks.start("on_load_checkpoint", saved)
         strategy.setup_module(module)
@@ -502,7 +504,7 @@ class Trainer(TrainerReadings):
         run.take_transfer(Transfer(strategy, module, run.datamodule))
         result: Any = None
         if run.stage == "fit":
-            self._fit(run, saved)
+            self._fit(run, saved, repeated)
         elif run.stage == "predict":
             result = predict.run(run, run.evaluated, keep=keep)
         else:
@@ -511,7 +513,7 @@ class Trainer(TrainerReadings):
         lifecycle.tear_down(run)
         return result
 
-    def _fit(self, run: Run, saved: dict[str, Any] | None) -> None:
+    def _fit(self, run: Run, saved: dict[str, Any] | None, repeated: list[Logger]) -> None:
         lifecycle.configure_optimizers(run)
         warn_of_intervals(run)
         run.hooks.start("on_fit_start")
@@ -519,8 +521,8 @@ class Trainer(TrainerReadings):
         if saved is not None:
             checkpoints.restore(run, saved, self._callbacks)
             run.report.rewind()
-        elif self._goes_on and not run.progress.batches:  # there is no checkpoint yet, but perhaps rows
-            run.report.rewind()
+        elif not run.progress.batches:  # there is no checkpoint yet, but perhaps rows
+            run.report.rewind(None if self._goes_on else repeated)
         began = run.progress.batches
         if not run.config.dev_batches:
             run.secure_by(lambda: preemption.secure(self, began))

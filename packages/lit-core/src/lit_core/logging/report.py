@@ -112,15 +112,18 @@ class Report:
         if evaluated is None and remember:
             self._rows = [*(kept for kept in self._rows if kept.step == row.step), row]
 
-    def rewind(self) -> None:
+    def rewind(self, loggers: Iterable[Logger] | None = None) -> None:
         """Let the loggers forget what a resumed run will write again: all that came after the checkpoint.
 
         Steps alone do not say what that is, since validations and epochs have rows at the step of the batch before
         them. So the rows of the last step go too, and those that were there when the checkpoint was taken come again.
         Rows of evaluated batches say by their number.
+
+        Args:
+            loggers: those that forget; by default all.
         """
         step, evaluated = self._progress.global_step, self._evaluated.get("validate", -1) + 1
-        for logger in self._loggers:
+        for logger in self._loggers if loggers is None else loggers:
             logger.truncate(step - 1, evaluated)
             for row in self._rows:
                 if row.step == step:
