@@ -88,9 +88,7 @@ class SumMetric(Aggregator):
 class MeanMetric(Aggregator):
     """Weighted mean of all values, `sum(w v) / sum(w)` in float64; nan if nothing was seen.
 
-    Args:
-        nan_strategy: What happens to NaN; a value that is left out leaves its weight out too. See `Aggregator`.
-        kwargs: Arguments of `Metric`.
+    Arguments: see `SumMetric` and `Metric`.
 
     Example:
         >>> from lit_metrics import MeanMetric
@@ -181,9 +179,7 @@ class MinMetric(Extreme):
 class CatMetric(Aggregator):
     """All values in one flat tensor, in the order of updates and ranks.
 
-    Args:
-        nan_strategy: What happens to NaN; see `Aggregator`.
-        kwargs: Arguments of `Metric`.
+    Arguments: see `SumMetric` and `Metric`.
 
     Example:
         >>> from lit_metrics import CatMetric

@@ -23,14 +23,7 @@ if TYPE_CHECKING:
 class PermutationInvariantTraining(SignalScore):
     """Mean best value; see `lit_metrics.functional.permutation_invariant_training`.
 
-    Args:
-        metric_func: Called for one estimate and one speaker in mode `"speaker-wise"`, else for all of them.
-        mode: `"speaker-wise"` or `"permutation-wise"`.
-        eval_func: Whether the largest or the smallest value is best.
-        kwargs: Arguments of `Metric`; all others are passed to `metric_func`.
-
-    Raises:
-        ValueError: If `mode` or `eval_func` is unknown.
+    Arguments and errors: see there and `Metric`.
 
     Example:
         >>> import torch

@@ -55,9 +55,7 @@ class SignalScore(Metric):
 class SignalNoiseRatio(SignalScore):
     """Mean signal-to-noise ratio; see `lit_metrics.functional.signal_noise_ratio`.
 
-    Args:
-        zero_mean: Whether the mean over time is removed first.
-        kwargs: Arguments of `Metric`.
+    Arguments: see there and `Metric`.
 
     Example:
         >>> from lit_metrics import SignalNoiseRatio
@@ -79,15 +77,11 @@ class SignalNoiseRatio(SignalScore):
 class ScaleInvariantSignalDistortionRatio(SignalScore):
     """Mean SI-SDR; see `lit_metrics.functional.scale_invariant_signal_distortion_ratio`.
 
-    Args:
-        zero_mean: Whether the mean over time is removed first.
-        kwargs: Arguments of `Metric`.
+    Arguments: see there and `Metric`.
 
     Example:
         >>> from lit_metrics import ScaleInvariantSignalDistortionRatio
-        >>> metric = ScaleInvariantSignalDistortionRatio()
-        >>> metric.update([2.5, 0.0, 2.0, 8.0], [3.0, -0.5, 2.0, 7.0])
-        >>> metric.compute()
+        >>> ScaleInvariantSignalDistortionRatio()([2.5, 0.0, 2.0, 8.0], [3.0, -0.5, 2.0, 7.0])
         tensor(18.4030, dtype=torch.float64)
     """
 
@@ -109,9 +103,7 @@ class ScaleInvariantSignalNoiseRatio(SignalScore):
 
     Example:
         >>> from lit_metrics import ScaleInvariantSignalNoiseRatio
-        >>> metric = ScaleInvariantSignalNoiseRatio()
-        >>> metric.update([2.5, 0.0, 2.0, 8.0], [3.0, -0.5, 2.0, 7.0])
-        >>> metric.compute()
+        >>> ScaleInvariantSignalNoiseRatio()([2.5, 0.0, 2.0, 8.0], [3.0, -0.5, 2.0, 7.0])
         tensor(15.0918, dtype=torch.float64)
     """
 
@@ -123,24 +115,14 @@ class ScaleInvariantSignalNoiseRatio(SignalScore):
 class SignalDistortionRatio(SignalScore):
     """Mean SDR; see `lit_metrics.functional.signal_distortion_ratio`.
 
-    Args:
-        use_cg_iter: Number of conjugate gradient steps; `None` solves exactly.
-        filter_length: Number of taps of the filter that is allowed.
-        zero_mean: Whether the mean over time is removed first.
-        load_diag: Added to the diagonal of the system for targets of energy 1.
-        kwargs: Arguments of `Metric`.
-
-    Raises:
-        ValueError: If a number is out of its range.
+    Arguments and errors: see there and `Metric`.
 
     Example:
         >>> import torch
         >>> from lit_metrics import SignalDistortionRatio
         >>> g = torch.Generator().manual_seed(0)
         >>> target, noise = torch.randn(8000, generator=g), torch.randn(8000, generator=g)
-        >>> metric = SignalDistortionRatio(filter_length=8)
-        >>> metric.update(target + 0.1 * noise, target)
-        >>> metric.compute()
+        >>> SignalDistortionRatio(filter_length=8)(target + 0.1 * noise, target)
         tensor(19.9901, dtype=torch.float64)
     """
 
@@ -170,16 +152,11 @@ class SignalDistortionRatio(SignalScore):
 class SourceAggregatedSignalDistortionRatio(SignalScore):
     """Mean SA-SDR; see `lit_metrics.functional.source_aggregated_signal_distortion_ratio`.
 
-    Args:
-        scale_invariant: Whether the best common factor of all sources is allowed.
-        zero_mean: Whether the mean over time is removed first.
-        kwargs: Arguments of `Metric`.
+    Arguments: see there and `Metric`.
 
     Example:
         >>> from lit_metrics import SourceAggregatedSignalDistortionRatio
-        >>> metric = SourceAggregatedSignalDistortionRatio()
-        >>> metric.update([[1.0, 2.0], [0.0, 1.0]], [[1.0, 2.0], [0.0, 3.0]])
-        >>> metric.compute()
+        >>> SourceAggregatedSignalDistortionRatio()([[1.0, 2.0], [0.0, 1.0]], [[1.0, 2.0], [0.0, 3.0]])
         tensor(5.0515, dtype=torch.float64)
     """
 
@@ -197,17 +174,13 @@ class SourceAggregatedSignalDistortionRatio(SignalScore):
 class ComplexScaleInvariantSignalNoiseRatio(SignalScore):
     """Mean C-SI-SNR; see `lit_metrics.functional.complex_scale_invariant_signal_noise_ratio`.
 
-    Args:
-        zero_mean: Whether the mean over all frequencies, times and parts is removed first.
-        kwargs: Arguments of `Metric`.
+    Arguments: see there and `Metric`.
 
     Example:
         >>> import torch
         >>> from lit_metrics import ComplexScaleInvariantSignalNoiseRatio
         >>> target = torch.tensor([[1 + 1j, 2.0], [0.0, 1j]])
-        >>> metric = ComplexScaleInvariantSignalNoiseRatio()
-        >>> metric.update(target + 0.1, target)
-        >>> metric.compute()
+        >>> ComplexScaleInvariantSignalNoiseRatio()(target + 0.1, target)
         tensor(24.4789, dtype=torch.float64)
     """
 

@@ -28,18 +28,7 @@ class CurveMetric(Metric):
     `compute`. With thresholds the state is a histogram of constant size. Metrics of one collection with equal task,
     thresholds and options share one state and one sort. Scores are never transformed by a guess from their values.
 
-    Args:
-        task: `"binary"`, `"multiclass"` or `"multilabel"`.
-        thresholds: `None` for the exact value; a number for as many between 0 and 1; or the thresholds.
-        num_classes: Number of classes of a multiclass task.
-        num_labels: Number of labels of a multilabel task.
-        ignore_index: Targets of this value are left out.
-        validate_args: Whether values are checked: at once where that is free (host memory), else in `compute`.
-        logits: Whether scores are logits; see the functional form of the task.
-        kwargs: Arguments of `Metric`.
-
-    Raises:
-        ValueError: If an argument is out of its range, or one that the task needs is missing.
+    Arguments and errors: see `PrecisionRecallCurve`.
     """
 
     pure_update = True
@@ -107,7 +96,7 @@ class CurveMetric(Metric):
 
 
 class BinaryCurve(CurveMetric):
-    """Constructor of the binary form of a family; arguments as in `CurveMetric`."""
+    """Constructor of the binary form of a family; arguments as in `PrecisionRecallCurve`."""
 
     def __init__(
         self,
@@ -129,7 +118,7 @@ class BinaryCurve(CurveMetric):
 
 
 class MulticlassCurve(CurveMetric):
-    """Constructor of the multiclass form of a family of curves; arguments as in `CurveMetric`."""
+    """Constructor of the multiclass form of a family of curves; arguments as in `PrecisionRecallCurve`."""
 
     def __init__(
         self,
@@ -155,7 +144,7 @@ class MulticlassCurve(CurveMetric):
 
 
 class MultilabelCurve(CurveMetric):
-    """Constructor of the multilabel form of a family of curves; arguments as in `CurveMetric`."""
+    """Constructor of the multilabel form of a family of curves; arguments as in `PrecisionRecallCurve`."""
 
     def __init__(
         self,
@@ -179,7 +168,7 @@ class MultilabelCurve(CurveMetric):
 
 
 class MulticlassScore(CurveMetric):
-    """Constructor of the multiclass form of a family of areas; arguments as in `CurveMetric`."""
+    """Constructor of the multiclass form of a family of areas; arguments as in `PrecisionRecallCurve`."""
 
     def __init__(
         self,
@@ -205,7 +194,7 @@ class MulticlassScore(CurveMetric):
 
 
 class MultilabelScore(CurveMetric):
-    """Constructor of the multilabel form of a family of areas; arguments as in `CurveMetric`."""
+    """Constructor of the multilabel form of a family of areas; arguments as in `PrecisionRecallCurve`."""
 
     def __init__(
         self,

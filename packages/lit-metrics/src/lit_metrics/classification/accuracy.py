@@ -21,7 +21,7 @@ class Accuracy(StatScoresMetric):
     scores of the target's shape are binary `(N,)` or multilabel `(N, L)`, integer labels are multiclass. Later batches
     must agree.
 
-    See `StatScoresMetric` for the arguments and `lit_metrics.functional.multiclass_accuracy` for the averages.
+    See `StatScores` for the arguments and `lit_metrics.functional.multiclass_accuracy` for the averages.
 
     Example:
         >>> from lit_metrics import Accuracy
@@ -75,7 +75,7 @@ class MultilabelAccuracy(MultilabelTask, Accuracy):
 class HammingDistance(StatScoresMetric):
     """Hamming distance for any task; averages `"micro"` unless told otherwise.
 
-    See `StatScoresMetric` for the arguments and `lit_metrics.functional.multiclass_hamming_distance` for the averages.
+    See `StatScores` for the arguments and `lit_metrics.functional.multiclass_hamming_distance` for the averages.
 
     Example:
         >>> from lit_metrics import HammingDistance

@@ -24,18 +24,7 @@ if TYPE_CHECKING:
 class MatthewsCorrCoef(StatScoresMetric):
     """Correlation of predictions and targets, for any task; see `lit_metrics.functional.multiclass_matthews_corrcoef`.
 
-    Args:
-        task: `"binary"`, `"multiclass"`, `"multilabel"`, or `None`: inferred from the first batch.
-        threshold: Binary and multilabel scores above it count as 1.
-        num_classes: Number of classes of a multiclass task.
-        num_labels: Number of labels of a multilabel task.
-        ignore_index: Targets of this value are left out.
-        validate_args: Whether values are checked.
-        logits: Whether binary and multilabel scores are logits.
-        kwargs: Arguments of `Metric`.
-
-    Raises:
-        ValueError: If an argument is out of its range, or one that the task needs is missing.
+    Arguments and errors: see `StatScores` and `Metric`.
 
     Example:
         >>> from lit_metrics import MatthewsCorrCoef
@@ -132,25 +121,11 @@ class MultilabelMatthewsCorrCoef(MatthewsCorrCoef):
 class CohenKappa(StatScoresMetric):
     """Agreement beyond chance, for binary and multiclass tasks; see `lit_metrics.functional.multiclass_cohen_kappa`.
 
-    Args:
-        task: `"binary"` or `"multiclass"`.
-        threshold: Binary scores above it count as 1.
-        num_classes: Number of classes of a multiclass task.
-        weights: What confusing classes i and j costs: 1 (`None`, `"none"`), `|i - j|` (`"linear"`) or `(i - j)^2`
-            (`"quadratic"`).
-        ignore_index: Targets of this value are left out.
-        validate_args: Whether values are checked.
-        logits: Whether binary scores are logits.
-        kwargs: Arguments of `Metric`.
-
-    Raises:
-        ValueError: If an argument is out of its range, or one that the task needs is missing.
+    Arguments and errors: see `StatScores`, there and `Metric`.
 
     Example:
         >>> from lit_metrics import CohenKappa
-        >>> metric = CohenKappa(task="multiclass", num_classes=3)
-        >>> metric.update([0, 1, 1, 2], [0, 1, 2, 2])
-        >>> metric.compute()
+        >>> CohenKappa(task="multiclass", num_classes=3)([0, 1, 1, 2], [0, 1, 2, 2])
         tensor(0.6364, dtype=torch.float64)
     """
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 class AUROC(CurveMetric):
     """Area under the ROC for any task.
 
-    See `lit_metrics.functional.binary_auroc` for the value, `CurveMetric` for other arguments.
+    See `lit_metrics.functional.binary_auroc` for the value, `PrecisionRecallCurve` for other arguments.
 
     Args:
         average: `"macro"`, `"weighted"`, `"micro"` or `"none"`.
@@ -27,8 +27,7 @@ class AUROC(CurveMetric):
 
     Example:
         >>> from lit_metrics import AUROC
-        >>> metric = AUROC(task="binary")
-        >>> metric([0.1, 0.4, 0.35, 0.8], [0, 0, 1, 1])
+        >>> AUROC(task="binary")([0.1, 0.4, 0.35, 0.8], [0, 0, 1, 1])
         tensor(0.7500, dtype=torch.float64)
     """
 
@@ -49,14 +48,7 @@ class AUROC(CurveMetric):
         **kwargs: Any,
     ) -> None:
         super().__init__(
-            task,
-            thresholds,
-            num_classes,
-            num_labels,
-            ignore_index,
-            validate_args,
-            logits=logits,
-            **kwargs,
+            task, thresholds, num_classes, num_labels, ignore_index, validate_args, logits=logits, **kwargs
         )
         require_average(average, SCORE_AVERAGES)
         require_max_fpr(max_fpr, task)
@@ -88,13 +80,7 @@ class BinaryAUROC(AUROC):
         **kwargs: Any,
     ) -> None:
         super().__init__(
-            "binary",
-            max_fpr=max_fpr,
-            thresholds=thresholds,
-            ignore_index=ignore_index,
-            validate_args=validate_args,
-            logits=logits,
-            **kwargs,
+            "binary", thresholds, None, None, "macro", max_fpr, ignore_index, validate_args, logits=logits, **kwargs
         )
 
 

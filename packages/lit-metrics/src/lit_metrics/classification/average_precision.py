@@ -20,15 +20,14 @@ if TYPE_CHECKING:
 class AveragePrecision(CurveMetric):
     """Average precision for any task.
 
-    See `lit_metrics.functional.binary_average_precision` for the value, `CurveMetric` for other arguments.
+    See `lit_metrics.functional.binary_average_precision` for the value, `PrecisionRecallCurve` for other arguments.
 
     Args:
         average: `"macro"`, `"weighted"`, `"micro"` or `"none"`.
 
     Example:
         >>> from lit_metrics import AveragePrecision
-        >>> metric = AveragePrecision(task="binary")
-        >>> metric([0.1, 0.4, 0.35, 0.8], [0, 0, 1, 1])
+        >>> AveragePrecision(task="binary")([0.1, 0.4, 0.35, 0.8], [0, 0, 1, 1])
         tensor(0.8333, dtype=torch.float64)
     """
 
@@ -48,14 +47,7 @@ class AveragePrecision(CurveMetric):
         **kwargs: Any,
     ) -> None:
         super().__init__(
-            task,
-            thresholds,
-            num_classes,
-            num_labels,
-            ignore_index,
-            validate_args,
-            logits=logits,
-            **kwargs,
+            task, thresholds, num_classes, num_labels, ignore_index, validate_args, logits=logits, **kwargs
         )
         require_average(average, SCORE_AVERAGES)
         self.average = average

@@ -26,23 +26,18 @@ class CalibrationError(Metric):
 
     See `lit_metrics.functional.binary_calibration_error` and `multiclass_calibration_error` for the value.
 
+    Other arguments: see there and `Metric`.
+
     Args:
         task: `"binary"` or `"multiclass"`.
-        n_bins: Number of bins of equal width.
-        norm: `"l1"`, `"l2"` or `"max"`.
         num_classes: Number of classes of a multiclass task.
-        ignore_index: Targets of this value are left out.
-        validate_args: Whether values are checked: at once where that is free (host memory), else in `compute`.
-        logits: Whether scores are logits; never guessed from the values.
-        kwargs: Arguments of `Metric`.
 
     Raises:
         ValueError: If an argument is out of its range.
 
     Example:
         >>> from lit_metrics import CalibrationError
-        >>> metric = CalibrationError(task="binary", n_bins=2)
-        >>> metric([0.25, 0.25, 0.55, 0.75, 0.75], [0, 0, 1, 1, 1])
+        >>> CalibrationError(task="binary", n_bins=2)([0.25, 0.25, 0.55, 0.75, 0.75], [0, 0, 1, 1, 1])
         tensor(0.2900, dtype=torch.float64)
     """
 

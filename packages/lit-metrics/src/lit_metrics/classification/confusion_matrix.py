@@ -5,11 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from lit_metrics.classification.stat_scores import StatScoresMetric
-from lit_metrics.functional.classification.confusion_matrix import (
-    Normalize,
-    confusion_matrix_value,
-    require_normalize,
-)
+from lit_metrics.functional.classification.confusion_matrix import Normalize, confusion_matrix_value, require_normalize
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -22,16 +18,10 @@ if TYPE_CHECKING:
 class ConfusionMatrix(StatScoresMetric):
     """Counts of predictions (columns) by target (rows), for any task; see `lit_metrics.functional.confusion_matrix`.
 
+    Other arguments: see `StatScores` and `Metric`.
+
     Args:
-        task: `"binary"`, `"multiclass"`, `"multilabel"`, or `None`: inferred from the first batch.
-        threshold: Binary and multilabel scores above it count as 1.
-        num_classes: Number of classes of a multiclass task.
-        num_labels: Number of labels of a multilabel task.
         normalize: `"true"` divides rows by their sums, `"pred"` columns, `"all"` everything.
-        ignore_index: Targets of this value are left out.
-        validate_args: Whether values are checked.
-        logits: Whether binary and multilabel scores are logits.
-        kwargs: Arguments of `Metric`.
 
     Raises:
         ValueError: If an argument is out of its range, or one that the task needs is missing.

@@ -20,15 +20,14 @@ if TYPE_CHECKING:
 class EER(CurveMetric):
     """Equal error rate for any task.
 
-    See `lit_metrics.functional.binary_eer` for the value, `CurveMetric` for other arguments.
+    See `lit_metrics.functional.binary_eer` for the value, `PrecisionRecallCurve` for other arguments.
 
     Args:
         average: Multiclass: `None`, `"micro"` or `"macro"`.
 
     Example:
         >>> from lit_metrics import EER
-        >>> metric = EER(task="binary")
-        >>> metric([0.1, 0.4, 0.35, 0.8], [0, 0, 1, 1])
+        >>> EER(task="binary")([0.1, 0.4, 0.35, 0.8], [0, 0, 1, 1])
         tensor(0.5000, dtype=torch.float64)
     """
 
@@ -48,14 +47,7 @@ class EER(CurveMetric):
         **kwargs: Any,
     ) -> None:
         super().__init__(
-            task,
-            thresholds,
-            num_classes,
-            num_labels,
-            ignore_index,
-            validate_args,
-            logits=logits,
-            **kwargs,
+            task, thresholds, num_classes, num_labels, ignore_index, validate_args, logits=logits, **kwargs
         )
         require_average(average, LINE_AVERAGES)
         self.average = average
@@ -99,7 +91,7 @@ class MultilabelEER(MultilabelCurve, EER):
 class LogAUC(CurveMetric):
     """LogAUC for any task.
 
-    See `lit_metrics.functional.binary_logauc` for the value, `CurveMetric` for other arguments.
+    See `lit_metrics.functional.binary_logauc` for the value, `PrecisionRecallCurve` for other arguments.
 
     Args:
         fpr_range: Lowest and highest false positive rate, above 0.
@@ -107,8 +99,7 @@ class LogAUC(CurveMetric):
 
     Example:
         >>> from lit_metrics import LogAUC
-        >>> metric = LogAUC(task="binary", fpr_range=(0.1, 1.0))
-        >>> metric([0.1, 0.4, 0.35, 0.8], [0, 0, 1, 1])
+        >>> LogAUC(task="binary", fpr_range=(0.1, 1.0))([0.1, 0.4, 0.35, 0.8], [0, 0, 1, 1])
         tensor(0.6505, dtype=torch.float64)
     """
 
@@ -129,14 +120,7 @@ class LogAUC(CurveMetric):
         **kwargs: Any,
     ) -> None:
         super().__init__(
-            task,
-            thresholds,
-            num_classes,
-            num_labels,
-            ignore_index,
-            validate_args,
-            logits=logits,
-            **kwargs,
+            task, thresholds, num_classes, num_labels, ignore_index, validate_args, logits=logits, **kwargs
         )
         require_average(average, LOGAUC_AVERAGES)
         require_fpr_range(fpr_range)
@@ -168,13 +152,7 @@ class BinaryLogAUC(LogAUC):
         **kwargs: Any,
     ) -> None:
         super().__init__(
-            "binary",
-            fpr_range=fpr_range,
-            thresholds=thresholds,
-            ignore_index=ignore_index,
-            validate_args=validate_args,
-            logits=logits,
-            **kwargs,
+            "binary", thresholds, fpr_range, None, None, None, ignore_index, validate_args, logits=logits, **kwargs
         )
 
 

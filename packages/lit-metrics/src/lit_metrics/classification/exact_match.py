@@ -23,16 +23,13 @@ if TYPE_CHECKING:
 class ExactMatch(Metric):
     """Share of samples all of whose elements are right; see `lit_metrics.functional.multiclass_exact_match`.
 
+    Other arguments: see there and `Metric`.
+
     Args:
         task: `"multiclass"` or `"multilabel"`.
         threshold: Multilabel scores above it count as 1.
-        num_classes: Number of classes of a multiclass task.
         num_labels: Number of labels of a multilabel task.
-        multidim_average: `"global"` for one value, `"samplewise"` for one per sample.
-        ignore_index: Elements with this target count as right; a sample without others is left out.
-        validate_args: Whether values are checked.
         logits: Whether multilabel scores are logits.
-        kwargs: Arguments of `Metric`.
 
     Raises:
         ValueError: If an argument is out of its range, or one that the task needs is missing.

@@ -108,14 +108,10 @@ class BinaryGroupStatRates(GroupCounts):
 class BinaryFairness(GroupCounts):
     """Demographic parity and equal opportunity; see `lit_metrics.functional.binary_fairness`.
 
+    Other arguments: see there and `Metric`.
+
     Args:
         num_groups: Number of groups.
-        task: `"demographic_parity"`, `"equal_opportunity"` or `"all"`.
-        threshold: Scores above it count as 1.
-        ignore_index: Targets of this value are left out.
-        validate_args: Whether values are checked.
-        logits: Whether scores are logits.
-        kwargs: Arguments of `Metric`.
 
     Raises:
         ValueError: If an argument is out of its range.

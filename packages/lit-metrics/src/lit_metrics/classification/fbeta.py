@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 class F1Score(StatScoresMetric):
     """Harmonic mean of precision and recall, for any task; averages `"micro"` unless told otherwise.
 
-    See `StatScoresMetric` for the arguments and `lit_metrics.functional.multiclass_f1_score` for the averages.
+    See `StatScores` for the arguments and `lit_metrics.functional.multiclass_f1_score` for the averages.
 
     Example:
         >>> from lit_metrics import F1Score
@@ -74,7 +74,7 @@ class FBetaScore(StatScoresMetric):
     See `lit_metrics.functional.multiclass_fbeta_score` for the averages.
 
     Args:
-        task: As for `StatScoresMetric`, and all arguments that follow `beta`.
+        task: As for `StatScores`, and all arguments that follow `beta`.
         beta: Recall counts `beta` times as much as precision.
         threshold: Binary and multilabel scores above it count as 1.
         num_classes: Number of classes of a multiclass task.
@@ -221,13 +221,7 @@ class MultilabelFBetaScore(MultilabelTask, FBetaScore):
 class Fbeta(FBetaScore):
     """F-score with the constructor of the 1.0 API; `FBetaScore` is today's.
 
-    Args:
-        num_classes: Number of classes, or of labels with `multilabel`; 1 leaves the task to the first batch.
-        beta: Recall counts `beta` times as much as precision.
-        threshold: Binary and multilabel scores above it count as 1.
-        average: How classes or labels become one value.
-        multilabel: Whether the task is multilabel.
-        kwargs: Other arguments of `FBetaScore`.
+    Arguments: see `FBetaScore`, `StatScores` and `Metric`.
 
     Example:
         >>> from lit_metrics import Fbeta

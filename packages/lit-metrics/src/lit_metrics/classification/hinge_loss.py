@@ -25,14 +25,10 @@ if TYPE_CHECKING:
 class HingeLoss(Metric):
     """Mean hinge loss of raw decision values; see `lit_metrics.functional.multiclass_hinge_loss`.
 
+    Other arguments: see there and `Metric`.
+
     Args:
         task: `"binary"` or `"multiclass"`.
-        num_classes: Number of classes of a multiclass task.
-        squared: Whether losses are squared before the mean.
-        multiclass_mode: `"crammer-singer"`, or `"one-vs-all"` for one value per class.
-        ignore_index: Targets of this value are left out.
-        validate_args: Whether targets are checked.
-        kwargs: Arguments of `Metric`.
 
     Raises:
         ValueError: If an argument is out of its range, or one that the task needs is missing.

@@ -20,20 +20,7 @@ class JaccardIndex(StatScoresMetric):
 
     See `lit_metrics.functional.multiclass_jaccard_index` for the averages.
 
-    Args:
-        task: `"binary"`, `"multiclass"`, `"multilabel"`, or `None`: inferred from the first batch.
-        threshold: Binary and multilabel scores above it count as 1.
-        num_classes: Number of classes of a multiclass task.
-        num_labels: Number of labels of a multilabel task.
-        average: How classes or labels become one value.
-        ignore_index: Targets of this value are left out.
-        validate_args: Whether values are checked.
-        zero_division: Value of `0 / 0`; nan leaves the class or label out of means.
-        logits: Whether binary and multilabel scores are logits.
-        kwargs: Arguments of `Metric`.
-
-    Raises:
-        ValueError: If an argument is out of its range, or one that the task needs is missing.
+    Arguments and errors: see `StatScores` and `Metric`.
 
     Example:
         >>> from lit_metrics import JaccardIndex

@@ -9,12 +9,7 @@ import torch
 from torch import Tensor
 
 from lit_metrics.functional.classification._probabilities import raise_if_invalid_probabilities
-from lit_metrics.functional.classification.log_loss import (
-    brier_score_state,
-    log_loss_state,
-    mean_value,
-    score_config,
-)
+from lit_metrics.functional.classification.log_loss import brier_score_state, log_loss_state, mean_value, score_config
 from lit_metrics.metric import Metric
 
 if TYPE_CHECKING:

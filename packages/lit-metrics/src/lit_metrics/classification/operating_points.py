@@ -24,15 +24,15 @@ if TYPE_CHECKING:
 class RecallAtFixedPrecision(CurveMetric):
     """Highest recall at a precision for any task.
 
-    See `lit_metrics.functional.binary_recall_at_fixed_precision` for the value, `CurveMetric` for other arguments.
+    See `lit_metrics.functional.binary_recall_at_fixed_precision` for the value,
+    `PrecisionRecallCurve` for other arguments.
 
     Args:
         min_precision: What is demanded, in [0, 1].
 
     Example:
         >>> from lit_metrics import RecallAtFixedPrecision
-        >>> metric = RecallAtFixedPrecision(task="binary", min_precision=0.6)
-        >>> metric([0.1, 0.4, 0.35, 0.8], [0, 0, 1, 1])
+        >>> RecallAtFixedPrecision(task="binary", min_precision=0.6)([0.1, 0.4, 0.35, 0.8], [0, 0, 1, 1])
         (tensor(1., dtype=torch.float64), tensor(0.3500, dtype=torch.float64))
     """
 
@@ -50,14 +50,7 @@ class RecallAtFixedPrecision(CurveMetric):
         **kwargs: Any,
     ) -> None:
         super().__init__(
-            task,
-            thresholds,
-            num_classes,
-            num_labels,
-            ignore_index,
-            validate_args,
-            logits=logits,
-            **kwargs,
+            task, thresholds, num_classes, num_labels, ignore_index, validate_args, logits=logits, **kwargs
         )
         require_rate(min_precision, "min_precision")
         self.min_precision = min_precision
@@ -87,13 +80,7 @@ class BinaryRecallAtFixedPrecision(RecallAtFixedPrecision):
         **kwargs: Any,
     ) -> None:
         super().__init__(
-            "binary",
-            min_precision=min_precision,
-            thresholds=thresholds,
-            ignore_index=ignore_index,
-            validate_args=validate_args,
-            logits=logits,
-            **kwargs,
+            "binary", min_precision, thresholds, None, None, ignore_index, validate_args, logits=logits, **kwargs
         )
 
 
@@ -166,15 +153,15 @@ class MultilabelRecallAtFixedPrecision(RecallAtFixedPrecision):
 class PrecisionAtFixedRecall(CurveMetric):
     """Highest precision at a recall for any task.
 
-    See `lit_metrics.functional.binary_precision_at_fixed_recall` for the value, `CurveMetric` for other arguments.
+    See `lit_metrics.functional.binary_precision_at_fixed_recall` for the value,
+    `PrecisionRecallCurve` for other arguments.
 
     Args:
         min_recall: What is demanded, in [0, 1].
 
     Example:
         >>> from lit_metrics import PrecisionAtFixedRecall
-        >>> metric = PrecisionAtFixedRecall(task="binary", min_recall=0.6)
-        >>> metric([0.1, 0.4, 0.35, 0.8], [0, 0, 1, 1])
+        >>> PrecisionAtFixedRecall(task="binary", min_recall=0.6)([0.1, 0.4, 0.35, 0.8], [0, 0, 1, 1])
         (tensor(0.6667, dtype=torch.float64), tensor(0.3500, dtype=torch.float64))
     """
 
@@ -192,14 +179,7 @@ class PrecisionAtFixedRecall(CurveMetric):
         **kwargs: Any,
     ) -> None:
         super().__init__(
-            task,
-            thresholds,
-            num_classes,
-            num_labels,
-            ignore_index,
-            validate_args,
-            logits=logits,
-            **kwargs,
+            task, thresholds, num_classes, num_labels, ignore_index, validate_args, logits=logits, **kwargs
         )
         require_rate(min_recall, "min_recall")
         self.min_recall = min_recall
@@ -229,13 +209,7 @@ class BinaryPrecisionAtFixedRecall(PrecisionAtFixedRecall):
         **kwargs: Any,
     ) -> None:
         super().__init__(
-            "binary",
-            min_recall=min_recall,
-            thresholds=thresholds,
-            ignore_index=ignore_index,
-            validate_args=validate_args,
-            logits=logits,
-            **kwargs,
+            "binary", min_recall, thresholds, None, None, ignore_index, validate_args, logits=logits, **kwargs
         )
 
 
@@ -294,29 +268,22 @@ class MultilabelPrecisionAtFixedRecall(PrecisionAtFixedRecall):
         **kwargs: Any,
     ) -> None:
         super().__init__(
-            "multilabel",
-            num_labels=num_labels,
-            min_recall=min_recall,
-            thresholds=thresholds,
-            ignore_index=ignore_index,
-            validate_args=validate_args,
-            logits=logits,
-            **kwargs,
+            "multilabel", min_recall, thresholds, None, num_labels, ignore_index, validate_args, logits=logits, **kwargs
         )
 
 
 class SensitivityAtSpecificity(CurveMetric):
     """Highest sensitivity at a specificity for any task.
 
-    See `lit_metrics.functional.binary_sensitivity_at_specificity` for the value, `CurveMetric` for other arguments.
+    See `lit_metrics.functional.binary_sensitivity_at_specificity` for the value,
+    `PrecisionRecallCurve` for other arguments.
 
     Args:
         min_specificity: What is demanded, in [0, 1].
 
     Example:
         >>> from lit_metrics import SensitivityAtSpecificity
-        >>> metric = SensitivityAtSpecificity(task="binary", min_specificity=0.6)
-        >>> metric([0.1, 0.4, 0.35, 0.8], [0, 0, 1, 1])
+        >>> SensitivityAtSpecificity(task="binary", min_specificity=0.6)([0.1, 0.4, 0.35, 0.8], [0, 0, 1, 1])
         (tensor(0.5000, dtype=torch.float64), tensor(0.8000, dtype=torch.float64))
     """
 
@@ -334,14 +301,7 @@ class SensitivityAtSpecificity(CurveMetric):
         **kwargs: Any,
     ) -> None:
         super().__init__(
-            task,
-            thresholds,
-            num_classes,
-            num_labels,
-            ignore_index,
-            validate_args,
-            logits=logits,
-            **kwargs,
+            task, thresholds, num_classes, num_labels, ignore_index, validate_args, logits=logits, **kwargs
         )
         require_rate(min_specificity, "min_specificity")
         self.min_specificity = min_specificity
@@ -371,13 +331,7 @@ class BinarySensitivityAtSpecificity(SensitivityAtSpecificity):
         **kwargs: Any,
     ) -> None:
         super().__init__(
-            "binary",
-            min_specificity=min_specificity,
-            thresholds=thresholds,
-            ignore_index=ignore_index,
-            validate_args=validate_args,
-            logits=logits,
-            **kwargs,
+            "binary", min_specificity, thresholds, None, None, ignore_index, validate_args, logits=logits, **kwargs
         )
 
 
@@ -452,15 +406,15 @@ class MultilabelSensitivityAtSpecificity(SensitivityAtSpecificity):
 class SpecificityAtSensitivity(CurveMetric):
     """Highest specificity at a sensitivity for any task.
 
-    See `lit_metrics.functional.binary_specificity_at_sensitivity` for the value, `CurveMetric` for other arguments.
+    See `lit_metrics.functional.binary_specificity_at_sensitivity` for the value,
+    `PrecisionRecallCurve` for other arguments.
 
     Args:
         min_sensitivity: What is demanded, in [0, 1].
 
     Example:
         >>> from lit_metrics import SpecificityAtSensitivity
-        >>> metric = SpecificityAtSensitivity(task="binary", min_sensitivity=0.6)
-        >>> metric([0.1, 0.4, 0.35, 0.8], [0, 0, 1, 1])
+        >>> SpecificityAtSensitivity(task="binary", min_sensitivity=0.6)([0.1, 0.4, 0.35, 0.8], [0, 0, 1, 1])
         (tensor(0.5000, dtype=torch.float64), tensor(0.3500, dtype=torch.float64))
     """
 
@@ -478,14 +432,7 @@ class SpecificityAtSensitivity(CurveMetric):
         **kwargs: Any,
     ) -> None:
         super().__init__(
-            task,
-            thresholds,
-            num_classes,
-            num_labels,
-            ignore_index,
-            validate_args,
-            logits=logits,
-            **kwargs,
+            task, thresholds, num_classes, num_labels, ignore_index, validate_args, logits=logits, **kwargs
         )
         require_rate(min_sensitivity, "min_sensitivity")
         self.min_sensitivity = min_sensitivity
@@ -515,13 +462,7 @@ class BinarySpecificityAtSensitivity(SpecificityAtSensitivity):
         **kwargs: Any,
     ) -> None:
         super().__init__(
-            "binary",
-            min_sensitivity=min_sensitivity,
-            thresholds=thresholds,
-            ignore_index=ignore_index,
-            validate_args=validate_args,
-            logits=logits,
-            **kwargs,
+            "binary", min_sensitivity, thresholds, None, None, ignore_index, validate_args, logits=logits, **kwargs
         )
 
 

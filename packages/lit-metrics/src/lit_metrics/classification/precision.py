@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 class Precision(StatScoresMetric):
     """Precision for any task; averages `"micro"` unless told otherwise.
 
-    See `StatScoresMetric` for the arguments and `lit_metrics.functional.multiclass_precision` for the averages.
+    See `StatScores` for the arguments and `lit_metrics.functional.multiclass_precision` for the averages.
 
     Example:
         >>> from lit_metrics import Precision
@@ -69,7 +69,7 @@ class MultilabelPrecision(MultilabelTask, Precision):
 class NegativePredictiveValue(StatScoresMetric):
     """Negative predictive value for any task; averages `"micro"` by default.
 
-    See `StatScoresMetric`, and `lit_metrics.functional.multiclass_negative_predictive_value` for the averages.
+    See `StatScores`, and `lit_metrics.functional.multiclass_negative_predictive_value` for the averages.
 
     Example:
         >>> from lit_metrics import NegativePredictiveValue

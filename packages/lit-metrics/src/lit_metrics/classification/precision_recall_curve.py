@@ -17,10 +17,21 @@ if TYPE_CHECKING:
 class PrecisionRecallCurve(CurveMetric):
     """Precision-recall curve for any task.
 
-    See `lit_metrics.functional.binary_precision_recall_curve` for the value, `CurveMetric` for other arguments.
+    See `lit_metrics.functional.binary_precision_recall_curve` for the value.
 
     Args:
+        task: `"binary"`, `"multiclass"` or `"multilabel"`.
+        thresholds: `None` for the exact value; a number for as many between 0 and 1; or the thresholds.
+        num_classes: Number of classes of a multiclass task.
+        num_labels: Number of labels of a multilabel task.
+        ignore_index: Targets of this value are left out.
+        validate_args: Whether values are checked: at once where that is free (host memory), else in `compute`.
+        logits: Whether scores are logits; see the functional form of the task.
+        kwargs: Arguments of `Metric`.
         average: Multiclass: `None`, `"micro"` or `"macro"`.
+
+    Raises:
+        ValueError: If an argument is out of its range, or one that the task needs is missing.
 
     Example:
         >>> from lit_metrics import PrecisionRecallCurve
@@ -43,14 +54,7 @@ class PrecisionRecallCurve(CurveMetric):
         **kwargs: Any,
     ) -> None:
         super().__init__(
-            task,
-            thresholds,
-            num_classes,
-            num_labels,
-            ignore_index,
-            validate_args,
-            logits=logits,
-            **kwargs,
+            task, thresholds, num_classes, num_labels, ignore_index, validate_args, logits=logits, **kwargs
         )
         require_average(average, LINE_AVERAGES)
         self.average = average

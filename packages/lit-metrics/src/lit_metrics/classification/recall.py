@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 class Recall(StatScoresMetric):
     """Recall for any task; averages `"micro"` unless told otherwise.
 
-    See `StatScoresMetric` for the arguments and `lit_metrics.functional.multiclass_recall` for the averages.
+    See `StatScores` for the arguments and `lit_metrics.functional.multiclass_recall` for the averages.
 
     Example:
         >>> from lit_metrics import Recall
@@ -71,7 +71,7 @@ class MultilabelRecall(MultilabelTask, Recall):
 class Specificity(StatScoresMetric):
     """Specificity for any task; averages `"micro"` unless told otherwise.
 
-    See `StatScoresMetric` for the arguments and `lit_metrics.functional.multiclass_specificity` for the averages.
+    See `StatScores` for the arguments and `lit_metrics.functional.multiclass_specificity` for the averages.
 
     Example:
         >>> from lit_metrics import Specificity

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 class ROC(CurveMetric):
     """Receiver operating characteristic for any task.
 
-    See `lit_metrics.functional.binary_roc` for the value, `CurveMetric` for other arguments.
+    See `lit_metrics.functional.binary_roc` for the value, `PrecisionRecallCurve` for other arguments.
 
     Args:
         average: Multiclass: `None`, `"micro"` or `"macro"`.
@@ -44,14 +44,7 @@ class ROC(CurveMetric):
         **kwargs: Any,
     ) -> None:
         super().__init__(
-            task,
-            thresholds,
-            num_classes,
-            num_labels,
-            ignore_index,
-            validate_args,
-            logits=logits,
-            **kwargs,
+            task, thresholds, num_classes, num_labels, ignore_index, validate_args, logits=logits, **kwargs
         )
         require_average(average, LINE_AVERAGES)
         self.average = average

@@ -34,27 +34,10 @@ if TYPE_CHECKING:
 class StatScoresMetric(Metric):
     """Counts predictions and targets per class; subclasses say what value the counts give.
 
+    Arguments and errors: see `StatScores`, and:
+
     Args:
-        task: `"binary"`, `"multiclass"`, `"multilabel"`, or `None`: told by `num_classes` or `num_labels`, else
-            inferred once from the first batch.
-        threshold: Binary and multilabel scores above it count as 1.
-        num_classes: Number of classes of a multiclass task.
-        num_labels: Number of labels of a multilabel task.
-        average: How classes or labels become one value; see the family.
-        multidim_average: `"global"` for one value, `"samplewise"` for one per sample.
-        top_k: A multiclass prediction is right if the target is among its `top_k` best scores.
-        ignore_index: Targets of this value are left out.
-        validate_args: Whether values are checked: at once where that is free (host memory), else in `compute`.
-        zero_division: Value of `0 / 0` in a class or label that has data; nan leaves it out of means.
-        logits: Whether binary and multilabel scores are logits; never guessed from the values.
-        multilabel: 1.0 spelling of `task="multilabel"`, with the labels' number in `num_classes`.
-        matrix: For subclasses: whether `value` reads a confusion matrix, however many classes there are.
-        kwargs: Arguments of `Metric`.
-
-    The 1.0 arguments work too: `num_classes` may come first, and its default of then, 1, leaves the task to the data.
-
-    Raises:
-        ValueError: If an argument is out of its range, or one that the task needs is missing.
+        matrix: Whether `value` reads a confusion matrix, however many classes there are.
     """
 
     pure_update = True
@@ -134,7 +117,8 @@ class StatScoresMetric(Metric):
         """How batches are counted; `None` as long as the task is not known."""
         if self._config is not None:
             return self._config
-        inferred = self._store.values.get("inferred")
+        state = self._store
+        inferred = state.values.get("inferred")
         if not isinstance(inferred, Tensor) or not bool(inferred[0] > 0):
             return None
         number, size = inferred.tolist()
@@ -182,7 +166,8 @@ class StatScoresMetric(Metric):
         """Returns the metric's value from counts."""
 
     def _all_counts(self, config: StatScoresConfig) -> Tensor:
-        counts = self._store.values["counts"]
+        state = self._store
+        counts = state.values["counts"]
         if isinstance(counts, Tensor) and counts.shape != (0,):
             return counts
         if isinstance(counts, list) and counts:
@@ -202,17 +187,7 @@ class StatScoresMetric(Metric):
 
 
 class BinaryTask(StatScoresMetric):
-    """Constructor of the binary form of a family.
-
-    Args:
-        threshold: Scores above it count as 1.
-        multidim_average: `"global"` for one value, `"samplewise"` for one per sample.
-        ignore_index: Targets of this value are left out.
-        validate_args: Whether values are checked.
-        zero_division: Value of `0 / 0`; nan leaves the class or label out of means.
-        logits: Whether scores are logits; never guessed from the values.
-        kwargs: Arguments of `Metric`.
-    """
+    """Constructor of the binary form of a family; arguments: see `StatScores`."""
 
     def __init__(
         self,
@@ -238,18 +213,7 @@ class BinaryTask(StatScoresMetric):
 
 
 class MulticlassTask(StatScoresMetric):
-    """Constructor of the multiclass form of a family.
-
-    Args:
-        num_classes: Number of classes; accuracy, precision, recall and F-scores do without for `average="micro"`.
-        top_k: A prediction is right if the target is among its `top_k` best scores.
-        average: How classes become one value.
-        multidim_average: `"global"` for one value, `"samplewise"` for one per sample.
-        ignore_index: Targets of this value are left out; if it is a class, averages leave the class out too.
-        validate_args: Whether values are checked.
-        zero_division: Value of `0 / 0`; nan leaves the class or label out of means.
-        kwargs: Arguments of `Metric`.
-    """
+    """Constructor of the multiclass form of a family; arguments: see `StatScores`."""
 
     def __init__(
         self,
@@ -276,19 +240,7 @@ class MulticlassTask(StatScoresMetric):
 
 
 class MultilabelTask(StatScoresMetric):
-    """Constructor of the multilabel form of a family.
-
-    Args:
-        num_labels: Number of labels.
-        threshold: Scores above it count as 1.
-        average: How labels become one value.
-        multidim_average: `"global"` for one value, `"samplewise"` for one per sample.
-        ignore_index: Targets of this value are left out.
-        validate_args: Whether values are checked.
-        zero_division: Value of `0 / 0`; nan leaves the class or label out of means.
-        logits: Whether scores are logits; never guessed from the values.
-        kwargs: Arguments of `Metric`.
-    """
+    """Constructor of the multilabel form of a family; arguments: see `StatScores`."""
 
     def __init__(
         self,
@@ -320,7 +272,28 @@ class MultilabelTask(StatScoresMetric):
 class StatScores(StatScoresMetric):
     """True and false positives and negatives and the number of targets, for any task; `"micro"` sums over classes.
 
-    See `StatScoresMetric` for the arguments and `lit_metrics.functional.multiclass_stat_scores` for the averages.
+    See `lit_metrics.functional.multiclass_stat_scores` for the averages. Metrics that read these counts (`Accuracy`,
+    `F1Score`, ...) take the same arguments; `kwargs` are those of `Metric`.
+
+    Args:
+        task: `"binary"`, `"multiclass"`, `"multilabel"`, or `None`: told by `num_classes` or `num_labels`, else
+            inferred once from the first batch.
+        threshold: Binary and multilabel scores above it count as 1.
+        num_classes: Number of classes of a multiclass task.
+        num_labels: Number of labels of a multilabel task.
+        average: How classes or labels become one value; see the family.
+        multidim_average: `"global"` for one value, `"samplewise"` for one per sample.
+        top_k: A multiclass prediction is right if the target is among its `top_k` best scores.
+        ignore_index: Targets of this value are left out.
+        validate_args: Whether values are checked: at once where that is free (host memory), else in `compute`.
+        zero_division: Value of `0 / 0` in a class or label that has data; nan leaves it out of means.
+        logits: Whether binary and multilabel scores are logits; never guessed from the values.
+        multilabel: 1.0 spelling of `task="multilabel"`, with the labels' number in `num_classes`.
+
+    The 1.0 arguments work too: `num_classes` may come first, and its default of then, 1, leaves the task to the data.
+
+    Raises:
+        ValueError: If an argument is out of its range, or one that the task needs is missing.
 
     Example:
         >>> from lit_metrics import StatScores

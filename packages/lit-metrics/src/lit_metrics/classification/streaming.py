@@ -136,8 +136,7 @@ class StreamingAveragePrecision(StreamingCurve):
     Example:
         >>> import torch
         >>> from lit_metrics import StreamingAveragePrecision
-        >>> metric = StreamingAveragePrecision()
-        >>> metric(torch.tensor([0.1, 0.4, 0.35, 0.8]), torch.tensor([0, 0, 1, 1]))
+        >>> StreamingAveragePrecision()(torch.tensor([0.1, 0.4, 0.35, 0.8]), torch.tensor([0, 0, 1, 1]))
         tensor(0.8333, dtype=torch.float64)
     """
 

@@ -109,9 +109,7 @@ class AdjustedRandScore(ContingencyMetric):
 
     Example:
         >>> from lit_metrics import AdjustedRandScore
-        >>> metric = AdjustedRandScore()
-        >>> metric.update([0, 0, 1, 1], [0, 0, 1, 2])
-        >>> metric.compute()
+        >>> AdjustedRandScore()([0, 0, 1, 1], [0, 0, 1, 2])
         tensor(0.5714, dtype=torch.float64)
     """
 
@@ -128,9 +126,7 @@ class FowlkesMallowsIndex(ContingencyMetric):
 
     Example:
         >>> from lit_metrics import FowlkesMallowsIndex
-        >>> metric = FowlkesMallowsIndex()
-        >>> metric.update([0, 0, 1, 1], [0, 0, 1, 2])
-        >>> metric.compute()
+        >>> FowlkesMallowsIndex()([0, 0, 1, 1], [0, 0, 1, 2])
         tensor(0.7071, dtype=torch.float64)
     """
 
@@ -147,9 +143,7 @@ class MutualInfoScore(ContingencyMetric):
 
     Example:
         >>> from lit_metrics import MutualInfoScore
-        >>> metric = MutualInfoScore()
-        >>> metric.update([0, 0, 1, 1], [1, 1, 0, 0])
-        >>> metric.compute()
+        >>> MutualInfoScore()([0, 0, 1, 1], [1, 1, 0, 0])
         tensor(0.6931, dtype=torch.float64)
     """
 
@@ -166,9 +160,7 @@ class HomogeneityScore(ContingencyMetric):
 
     Example:
         >>> from lit_metrics import HomogeneityScore
-        >>> metric = HomogeneityScore()
-        >>> metric.update([0, 0, 1, 1], [0, 0, 1, 2])
-        >>> metric.compute()
+        >>> HomogeneityScore()([0, 0, 1, 1], [0, 0, 1, 2])
         tensor(0.6667, dtype=torch.float64)
     """
 
@@ -185,9 +177,7 @@ class CompletenessScore(ContingencyMetric):
 
     Example:
         >>> from lit_metrics import CompletenessScore
-        >>> metric = CompletenessScore()
-        >>> metric.update([0, 0, 1, 2], [0, 0, 1, 1])
-        >>> metric.compute()
+        >>> CompletenessScore()([0, 0, 1, 2], [0, 0, 1, 1])
         tensor(0.6667, dtype=torch.float64)
     """
 
@@ -199,18 +189,11 @@ class CompletenessScore(ContingencyMetric):
 class NormalizedMutualInfoScore(ContingencyMetric):
     """Mutual information over an average of both entropies; see `lit_metrics.functional.normalized_mutual_info_score`.
 
-    Args:
-        average_method: `"min"`, `"geometric"`, `"arithmetic"` or `"max"` of the entropies.
-        kwargs: Arguments of `Metric`.
-
-    Raises:
-        ValueError: If `average_method` is none of these.
+    Arguments and errors: see there and `Metric`.
 
     Example:
         >>> from lit_metrics import NormalizedMutualInfoScore
-        >>> metric = NormalizedMutualInfoScore()
-        >>> metric.update([0, 0, 1, 1], [0, 0, 1, 2])
-        >>> metric.compute()
+        >>> NormalizedMutualInfoScore()([0, 0, 1, 1], [0, 0, 1, 2])
         tensor(0.8000, dtype=torch.float64)
     """
 
@@ -236,9 +219,7 @@ class AdjustedMutualInfoScore(ContingencyMetric):
 
     Example:
         >>> from lit_metrics import AdjustedMutualInfoScore
-        >>> metric = AdjustedMutualInfoScore()
-        >>> metric.update([0, 0, 1, 1], [0, 0, 1, 2])
-        >>> metric.compute()
+        >>> AdjustedMutualInfoScore()([0, 0, 1, 1], [0, 0, 1, 2])
         tensor(0.5714, dtype=torch.float64)
     """
 
@@ -255,18 +236,11 @@ class AdjustedMutualInfoScore(ContingencyMetric):
 class VMeasureScore(ContingencyMetric):
     """Harmonic mean of homogeneity and completeness; see `lit_metrics.functional.v_measure_score`.
 
-    Args:
-        beta: Above 1, completeness counts more.
-        kwargs: Arguments of `Metric`.
-
-    Raises:
-        ValueError: If `beta` is not positive.
+    Arguments and errors: see there and `Metric`.
 
     Example:
         >>> from lit_metrics import VMeasureScore
-        >>> metric = VMeasureScore()
-        >>> metric.update([0, 0, 1, 2], [0, 0, 1, 1])
-        >>> metric.compute()
+        >>> VMeasureScore()([0, 0, 1, 2], [0, 0, 1, 1])
         tensor(0.8000, dtype=torch.float64)
     """
 
@@ -283,18 +257,11 @@ class VMeasureScore(ContingencyMetric):
 class ClusterAccuracy(Metric):
     """Accuracy under the best naming of predicted clusters; see `lit_metrics.functional.cluster_accuracy`.
 
-    Args:
-        num_classes: Number of clusters; labels are in [0, num_classes).
-        kwargs: Arguments of `Metric`.
-
-    Raises:
-        ValueError: If `num_classes` is not a positive integer.
+    Arguments and errors: see there and `Metric`.
 
     Example:
         >>> from lit_metrics import ClusterAccuracy
-        >>> metric = ClusterAccuracy(num_classes=2)
-        >>> metric.update([0, 0, 1, 1], [1, 1, 0, 1])
-        >>> metric.compute()
+        >>> ClusterAccuracy(num_classes=2)([0, 0, 1, 1], [1, 1, 0, 1])
         tensor(0.7500, dtype=torch.float64)
     """
 

@@ -82,9 +82,7 @@ class DaviesBouldinScore(PointsMetric):
 
     Example:
         >>> from lit_metrics import DaviesBouldinScore
-        >>> metric = DaviesBouldinScore()
-        >>> metric.update([[0.0, 0.0], [0.0, 1.0], [4.0, 0.0], [4.0, 1.0]], [0, 0, 1, 1])
-        >>> metric.compute()
+        >>> DaviesBouldinScore()([[0.0, 0.0], [0.0, 1.0], [4.0, 0.0], [4.0, 1.0]], [0, 0, 1, 1])
         tensor(0.2500, dtype=torch.float64)
     """
 
@@ -98,15 +96,11 @@ class DaviesBouldinScore(PointsMetric):
 class DunnIndex(PointsMetric):
     """Smallest distance of two centroids over the largest radius; see `lit_metrics.functional.dunn_index`.
 
-    Args:
-        p: Order of the norm that measures distances.
-        kwargs: Arguments of `Metric`.
+    Arguments: see there and `Metric`.
 
     Example:
         >>> from lit_metrics import DunnIndex
-        >>> metric = DunnIndex()
-        >>> metric.update([[0.0, 0.0], [0.0, 1.0], [4.0, 0.0], [4.0, 1.0]], [0, 0, 1, 1])
-        >>> metric.compute()
+        >>> DunnIndex()([[0.0, 0.0], [0.0, 1.0], [4.0, 0.0], [4.0, 1.0]], [0, 0, 1, 1])
         tensor(8., dtype=torch.float64)
     """
 

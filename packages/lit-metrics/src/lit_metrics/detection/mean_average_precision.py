@@ -25,17 +25,10 @@ class MeanAveragePrecision(Metric):
     Detections are matched to objects in `update`, on the host; the state is a few bytes for each detection (its class,
     score, rank, and one status for each area range and threshold), never boxes or masks.
 
+    Other arguments: see there and `Metric`.
+
     Args:
-        box_format: `"xyxy"`, `"xywh"` or `"cxcywh"`.
-        iou_type: `"bbox"`, `"segm"`, or both as a tuple.
-        iou_thresholds: Overlaps; 0.5, 0.55, ..., 0.95 by default.
-        rec_thresholds: Recalls; 0, 0.01, ..., 1 by default.
-        max_detection_thresholds: Numbers of best detections of an image and class; `[1, 10, 100]` by default.
-        class_metrics: Whether to give the values of each class.
-        extended_summary: Whether to give `ious`, `precision`, `recall` and `scores`; the state then holds overlaps too.
-        average: `"macro"`, or `"micro"` to treat all classes as one.
         backend: Accepted and without effect: there is one implementation.
-        kwargs: Arguments of `Metric`.
 
     Raises:
         ValueError: If an argument is none of these.

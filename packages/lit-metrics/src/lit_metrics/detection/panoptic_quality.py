@@ -78,13 +78,7 @@ class PanopticMetric(Metric):
 class PanopticQuality(PanopticMetric):
     """Panoptic quality of all segments seen; see `lit_metrics.functional.panoptic_quality`.
 
-    Args:
-        things: Categories with instances.
-        stuffs: Categories without.
-        allow_unknown_preds_category: Whether other categories in predictions are void rather than an error.
-        return_sq_and_rq: Whether to give segmentation and recognition quality too.
-        return_per_class: Whether to give each category.
-        kwargs: Arguments of `Metric`.
+    Arguments: see there and `Metric`.
 
     Example:
         >>> from lit_metrics import PanopticQuality

@@ -77,17 +77,7 @@ class KernelDistance(Metric):
 
     All features are kept, in float64.
 
-    Args:
-        subsets: Number of random subsets.
-        subset_size: Rows drawn of each side for a subset; `None` takes all rows, once.
-        degree: Degree of the polynomial.
-        gamma: Scale of the inner product; `None` is `1 / D`.
-        coef: Constant of the polynomial.
-        seed: Seed of the draws; the value is the same on all processes.
-        kwargs: Arguments of `Metric`.
-
-    Raises:
-        ValueError: If an argument is out of its range.
+    Arguments and errors: see there and `Metric`.
 
     Example:
         >>> import torch

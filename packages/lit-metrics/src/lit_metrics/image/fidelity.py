@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from lit_metrics.functional.image._images import require_window
 from lit_metrics.functional.image.gradients import SumReduction, total_variations
 from lit_metrics.functional.image.sliding_window import rase_scores, rmse_sw_state, scc_scores
 from lit_metrics.functional.image.visual_information_fidelity import MeanReduction, vif_scores
-from lit_metrics.image.score import ImageScore
-
-if TYPE_CHECKING:
-    from torch import Tensor
+from lit_metrics.image.score import MeanImageScore
 
 
-class TotalVariation(ImageScore):
+class TotalVariation(MeanImageScore):
     """Total variation; see `lit_metrics.functional.total_variation`.
 
-    Args:
-        reduction: `"sum"` or `"mean"` over images, or `"none"`.
-        kwargs: Arguments of `Metric`.
+    Arguments: see there and `Metric`.
 
     Example:
         >>> import torch
@@ -39,29 +34,17 @@ class TotalVariation(ImageScore):
         """Takes in `(N, C, H, W)` images; `sample_weight` is one per image."""
         self.accumulate(self.score_state(total_variations(img), sample_weight))
 
-    def compute(self) -> Tensor:
-        """Returns the sum or mean; the sum of nothing is 0."""
-        return self.reduced_scores()
 
-
-class VisualInformationFidelity(ImageScore):
+class VisualInformationFidelity(MeanImageScore):
     """Visual information fidelity; see `lit_metrics.functional.visual_information_fidelity`.
 
-    Args:
-        sigma_n_sq: Variance of the visual noise, in squared units of the images.
-        reduction: `"mean"` over images, or `"none"`.
-        kwargs: Arguments of `Metric`.
-
-    Raises:
-        ValueError: If `sigma_n_sq` is not positive.
+    Arguments and errors: see there and `Metric`.
 
     Example:
         >>> import torch
         >>> from lit_metrics import VisualInformationFidelity
         >>> target = 255 * torch.rand(1, 1, 41, 41, generator=torch.Generator().manual_seed(0))
-        >>> metric = VisualInformationFidelity()
-        >>> metric.update(0.5 * target + 64, target)
-        >>> metric.compute()
+        >>> VisualInformationFidelity()(0.5 * target + 64, target)
         tensor(0.8136, dtype=torch.float64)
     """
 
@@ -77,12 +60,8 @@ class VisualInformationFidelity(ImageScore):
         """Takes in `(N, C, H, W)` images; `sample_weight` is one per image."""
         self.accumulate(self.score_state(vif_scores(preds, target, self.sigma_n_sq), sample_weight))
 
-    def compute(self) -> Tensor:
-        """Returns the mean fidelity; nan if nothing was seen."""
-        return self.reduced_scores()
 
-
-class SpatialCorrelationCoefficient(ImageScore):
+class SpatialCorrelationCoefficient(MeanImageScore):
     """Spatial correlation coefficient; see `lit_metrics.functional.spatial_correlation_coefficient`.
 
     Args:
@@ -116,27 +95,16 @@ class SpatialCorrelationCoefficient(ImageScore):
         scores = scc_scores(preds, target, self.high_pass_filter, self.window_size)
         self.accumulate(self.score_state(scores, sample_weight))
 
-    def compute(self) -> Tensor:
-        """Returns the mean correlation; nan if nothing was seen."""
-        return self.reduced_scores()
 
-
-class RootMeanSquaredErrorUsingSlidingWindow(ImageScore):
+class RootMeanSquaredErrorUsingSlidingWindow(MeanImageScore):
     """Windowed error; see `lit_metrics.functional.root_mean_squared_error_using_sliding_window`.
 
-    Args:
-        window_size: Side of the window in pixels.
-        kwargs: Arguments of `Metric`.
-
-    Raises:
-        ValueError: If `window_size` is not a positive integer.
+    Arguments and errors: see there and `Metric`.
 
     Example:
         >>> import torch
         >>> from lit_metrics import RootMeanSquaredErrorUsingSlidingWindow
-        >>> metric = RootMeanSquaredErrorUsingSlidingWindow()
-        >>> metric.update(torch.zeros(1, 1, 16, 16), torch.full((1, 1, 16, 16), 2.0))
-        >>> metric.compute()
+        >>> RootMeanSquaredErrorUsingSlidingWindow()(torch.zeros(1, 1, 16, 16), torch.full((1, 1, 16, 16), 2.0))
         tensor(2., dtype=torch.float64)
     """
 
@@ -151,28 +119,17 @@ class RootMeanSquaredErrorUsingSlidingWindow(ImageScore):
         """Takes in `(N, C, H, W)` images; `sample_weight` is one per image."""
         self.accumulate(self.score_state(rmse_sw_state(preds, target, self.window_size)[0], sample_weight))
 
-    def compute(self) -> Tensor:
-        """Returns the mean error; nan if nothing was seen."""
-        return self.reduced_scores()
 
-
-class RelativeAverageSpectralError(ImageScore):
+class RelativeAverageSpectralError(MeanImageScore):
     """RASE; see `lit_metrics.functional.relative_average_spectral_error`.
 
-    Args:
-        window_size: Side of the window in pixels.
-        kwargs: Arguments of `Metric`.
-
-    Raises:
-        ValueError: If `window_size` is not a positive integer.
+    Arguments and errors: see there and `Metric`.
 
     Example:
         >>> import torch
         >>> from lit_metrics import RelativeAverageSpectralError
         >>> target = torch.full((1, 3, 16, 16), 4.0)
-        >>> metric = RelativeAverageSpectralError()
-        >>> metric.update(target + 1, target)
-        >>> metric.compute()
+        >>> RelativeAverageSpectralError()(target + 1, target)
         tensor(25., dtype=torch.float64)
     """
 
@@ -186,7 +143,3 @@ class RelativeAverageSpectralError(ImageScore):
     def update(self, preds: Any, target: Any, sample_weight: Any = None) -> None:
         """Takes in `(N, C, H, W)` images; `sample_weight` is one per image."""
         self.accumulate(self.score_state(rase_scores(preds, target, self.window_size), sample_weight))
-
-    def compute(self) -> Tensor:
-        """Returns the mean error in percent; nan if nothing was seen."""
-        return self.reduced_scores()

@@ -7,13 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from lit_metrics.functional.image._images import (
-    DataRange,
-    Reduction,
-    require_range,
-    require_reduction,
-    require_window,
-)
+from lit_metrics.functional.image._images import DataRange, Reduction, require_range, require_reduction, require_window
 from lit_metrics.functional.image.peak_signal_noise_ratio import psnr_state, psnr_value, psnrb_state, psnrb_value
 from lit_metrics.image.score import ImageScore
 from lit_metrics.metric import Metric
@@ -24,16 +18,7 @@ class PeakSignalNoiseRatio(ImageScore):
 
     Without `dim` it is the ratio of the mean squared error over all elements, not a mean of ratios of batches.
 
-    Args:
-        data_range: Width of the range of values; a pair `(low, high)` also clamps both images to it; `None` takes the
-            range of all targets seen.
-        base: Base of the logarithm.
-        reduction: What becomes of several ratios when `dim` is given.
-        dim: Dimensions that one mean squared error is taken over, e.g. `(1, 2, 3)` for one ratio per image.
-        kwargs: Arguments of `Metric`.
-
-    Raises:
-        ValueError: If the range is no range, or missing though `dim` is given, or `reduction` or `base` is none.
+    Arguments and errors: see there and `Metric`.
 
     Example:
         >>> from lit_metrics import PeakSignalNoiseRatio
@@ -93,13 +78,7 @@ class PeakSignalNoiseRatio(ImageScore):
 class PeakSignalNoiseRatioWithBlockedEffect(Metric):
     """PSNR-B; see `lit_metrics.functional.peak_signal_noise_ratio_with_blocked_effect`.
 
-    Args:
-        data_range: Width of the range of values; a pair `(low, high)` also clamps both images to it.
-        block_size: Side of the coder's blocks in pixels.
-        kwargs: Arguments of `Metric`.
-
-    Raises:
-        ValueError: If an argument is out of its range.
+    Arguments and errors: see there and `Metric`.
 
     Example:
         >>> import torch

@@ -63,3 +63,11 @@ class ImageScore(Metric):
         if self.reduction in ("none", None):
             return torch.cat(self.scores) if self.scores else torch.empty(0, dtype=torch.float64, device=self.device)
         return self.score_sum.clone() if self.reduction == "sum" else self.score_sum / self.num_scores
+
+
+class MeanImageScore(ImageScore):
+    """An `ImageScore` whose value is the mean or the sum of its scores, or the scores."""
+
+    def compute(self) -> Tensor:
+        """Returns the scores, reduced; the mean of nothing is nan, the sum 0."""
+        return self.reduced_scores()

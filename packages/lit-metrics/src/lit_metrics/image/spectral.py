@@ -18,16 +18,14 @@ from lit_metrics.functional.image.spectral import (
     spectral_angles,
     spectral_distortion_state,
 )
-from lit_metrics.image.score import ImageScore
+from lit_metrics.image.score import MeanImageScore
 from lit_metrics.metric import Metric
 
 
-class SpectralAngleMapper(ImageScore):
+class SpectralAngleMapper(MeanImageScore):
     """Spectral angle; see `lit_metrics.functional.spectral_angle_mapper`.
 
-    Args:
-        reduction: `"elementwise_mean"` or `"sum"` over pixels and images, or `"none"` for the maps.
-        kwargs: Arguments of `Metric`.
+    Arguments: see there and `Metric`.
 
     Example:
         >>> import torch
@@ -44,29 +42,17 @@ class SpectralAngleMapper(ImageScore):
         """Takes in `(N, C, H, W)` images; `sample_weight` is one per image or pixel."""
         self.accumulate(self.score_state(spectral_angles(preds, target), sample_weight))
 
-    def compute(self) -> Tensor:
-        """Returns the angle in radians; nan if nothing was seen."""
-        return self.reduced_scores()
 
-
-class ErrorRelativeGlobalDimensionlessSynthesis(ImageScore):
+class ErrorRelativeGlobalDimensionlessSynthesis(MeanImageScore):
     """ERGAS; see `lit_metrics.functional.error_relative_global_dimensionless_synthesis`.
 
-    Args:
-        ratio: Pixel size of the multispectral image divided by that of the panchromatic one.
-        reduction: `"elementwise_mean"` or `"sum"` over images, or `"none"`.
-        kwargs: Arguments of `Metric`.
-
-    Raises:
-        ValueError: If `ratio` is not positive.
+    Arguments and errors: see there and `Metric`.
 
     Example:
         >>> import torch
         >>> from lit_metrics import ErrorRelativeGlobalDimensionlessSynthesis
         >>> target = torch.full((1, 3, 4, 4), 4.0)
-        >>> metric = ErrorRelativeGlobalDimensionlessSynthesis()
-        >>> metric.update(target + 1, target)
-        >>> metric.compute()
+        >>> ErrorRelativeGlobalDimensionlessSynthesis()(target + 1, target)
         tensor(6.2500, dtype=torch.float64)
     """
 
@@ -81,10 +67,6 @@ class ErrorRelativeGlobalDimensionlessSynthesis(ImageScore):
     def update(self, preds: Any, target: Any, sample_weight: Any = None) -> None:
         """Takes in `(N, C, H, W)` images; `sample_weight` is one per image."""
         self.accumulate(self.score_state(ergas_scores(preds, target, self.ratio), sample_weight))
-
-    def compute(self) -> Tensor:
-        """Returns the error; nan if nothing was seen."""
-        return self.reduced_scores()
 
 
 class Distortion(Metric):
@@ -122,21 +104,13 @@ def _images_of(target: Any, pan: Any, pan_lr: Any) -> tuple[Any, Any, Any]:
 class SpectralDistortionIndex(Distortion):
     """Spectral distortion; see `lit_metrics.functional.spectral_distortion_index`.
 
-    Args:
-        p: Exponent; a larger one weights large differences more.
-        reduction: Accepted as in torchmetrics; there is one value.
-        kwargs: Arguments of `Metric`.
-
-    Raises:
-        ValueError: If `p` is not a positive integer.
+    Arguments and errors: see there and `Metric`.
 
     Example:
         >>> import torch
         >>> from lit_metrics import SpectralDistortionIndex
         >>> preds = torch.rand(1, 3, 16, 16, generator=torch.Generator().manual_seed(0))
-        >>> metric = SpectralDistortionIndex()
-        >>> metric.update(preds, preds)
-        >>> metric.compute()
+        >>> SpectralDistortionIndex()(preds, preds)
         tensor(0., dtype=torch.float64)
     """
 
@@ -160,22 +134,13 @@ class SpectralDistortionIndex(Distortion):
 class SpatialDistortionIndex(Distortion):
     """Spatial distortion; see `lit_metrics.functional.spatial_distortion_index`.
 
-    Args:
-        norm_order: Exponent; a larger one weights large differences more.
-        window_size: Side of the window that the low resolution of `pan` is made with, if it is not given.
-        reduction: Accepted as in torchmetrics; there is one value.
-        kwargs: Arguments of `Metric`.
-
-    Raises:
-        ValueError: If an argument is not a positive integer.
+    Arguments and errors: see there and `Metric`.
 
     Example:
         >>> import torch
         >>> from lit_metrics import SpatialDistortionIndex
         >>> x = torch.rand(1, 2, 32, 32, generator=torch.Generator().manual_seed(0))
-        >>> metric = SpatialDistortionIndex()
-        >>> metric.update(x, {"ms": x[..., ::2, ::2], "pan": x, "pan_lr": x[..., ::2, ::2]})
-        >>> metric.compute()
+        >>> SpatialDistortionIndex()(x, {"ms": x[..., ::2, ::2], "pan": x, "pan_lr": x[..., ::2, ::2]})
         tensor(0., dtype=torch.float64)
     """
 
@@ -203,24 +168,13 @@ class SpatialDistortionIndex(Distortion):
 class QualityWithNoReference(Distortion):
     """QNR; see `lit_metrics.functional.quality_with_no_reference`.
 
-    Args:
-        alpha: Weight of the spectral distortion.
-        beta: Weight of the spatial distortion.
-        norm_order: Exponent inside both distortions.
-        window_size: Side of the window that the low resolution of `pan` is made with, if it is not given.
-        reduction: Accepted as in torchmetrics; there is one value.
-        kwargs: Arguments of `Metric`.
-
-    Raises:
-        ValueError: If a weight is negative, or another argument is not a positive integer.
+    Arguments and errors: see there and `Metric`.
 
     Example:
         >>> import torch
         >>> from lit_metrics import QualityWithNoReference
         >>> x = torch.rand(1, 2, 32, 32, generator=torch.Generator().manual_seed(0))
-        >>> metric = QualityWithNoReference()
-        >>> metric.update(x, {"ms": x, "pan": x, "pan_lr": x})
-        >>> metric.compute()
+        >>> QualityWithNoReference()(x, {"ms": x, "pan": x, "pan_lr": x})
         tensor(1., dtype=torch.float64)
     """
 

@@ -18,7 +18,7 @@ from lit_metrics.functional.image.structural_similarity import (
     ssim_state,
     uqi_map,
 )
-from lit_metrics.image.score import ImageScore
+from lit_metrics.image.score import ImageScore, MeanImageScore
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -65,20 +65,7 @@ class StructuralSimilarityIndexMeasure(SimilarityScore):
     Give `data_range`: then only a sum and a count are kept. Without it all images are, as the range of all of them
     enters the formula; the value does not depend on how they were split into batches.
 
-    Args:
-        gaussian_kernel: Whether the window is a normal density; if not, all its weights are equal.
-        sigma: Standard deviation of a Gaussian window, or one for each dimension.
-        kernel_size: Side of a window of equal weights, or one for each dimension; odd.
-        reduction: `"elementwise_mean"` or `"sum"` over images, or `"none"`.
-        data_range: Width of the range of values; a pair `(low, high)` also clamps both images to it.
-        k1: Stabilises the means.
-        k2: Stabilises the variances.
-        return_full_image: Whether to return the similarity of every pixel too; keeps it for every image.
-        return_contrast_sensitivity: Whether to return the contrast sensitivity of every image too.
-        kwargs: Arguments of `Metric`.
-
-    Raises:
-        ValueError: If an argument is out of its range, or both flags are set.
+    Arguments and errors: see there and `Metric`.
 
     Example:
         >>> import torch
@@ -145,28 +132,13 @@ class MultiScaleStructuralSimilarityIndexMeasure(SimilarityScore):
 
     Without `data_range` all images are kept, as in `StructuralSimilarityIndexMeasure`.
 
-    Args:
-        gaussian_kernel: Whether the window is a normal density.
-        kernel_size: Side of a window of equal weights; odd.
-        sigma: Standard deviation of a Gaussian window.
-        reduction: `"elementwise_mean"` or `"sum"` over images, or `"none"`.
-        data_range: Width of the range of values; a pair `(low, high)` also clamps both images to it.
-        k1: Stabilises the means.
-        k2: Stabilises the variances.
-        betas: Exponent of each scale, finest first.
-        normalize: What is done to negative factors: `"relu"`, `"simple"` or `None`.
-        kwargs: Arguments of `Metric`.
-
-    Raises:
-        ValueError: If an argument is out of its range.
+    Arguments and errors: see there and `Metric`.
 
     Example:
         >>> import torch
         >>> from lit_metrics import MultiScaleStructuralSimilarityIndexMeasure
         >>> target = torch.linspace(0, 1, 48 * 48).reshape(1, 1, 48, 48)
-        >>> metric = MultiScaleStructuralSimilarityIndexMeasure(data_range=1.0, betas=(0.5, 0.3, 0.2))
-        >>> metric.update(0.75 * target, target)
-        >>> metric.compute()
+        >>> MultiScaleStructuralSimilarityIndexMeasure(data_range=1.0, betas=(0.5, 0.3, 0.2))(0.75 * target, target)
         tensor(0.9614, dtype=torch.float64)
     """
 
@@ -206,25 +178,16 @@ class MultiScaleStructuralSimilarityIndexMeasure(SimilarityScore):
         return reduce_scores(ms_ssim_scores(*images, self.config, self.betas, self.normalize), self.reduction)
 
 
-class UniversalImageQualityIndex(ImageScore):
+class UniversalImageQualityIndex(MeanImageScore):
     """Universal image quality index; see `lit_metrics.functional.universal_image_quality_index`.
 
-    Args:
-        kernel_size: Height and width of the Gaussian window; odd.
-        sigma: Its standard deviations.
-        reduction: `"elementwise_mean"` or `"sum"` over places, channels and images, or `"none"` for the maps.
-        kwargs: Arguments of `Metric`.
-
-    Raises:
-        ValueError: If an argument is out of its range.
+    Arguments and errors: see there and `Metric`.
 
     Example:
         >>> import torch
         >>> from lit_metrics import UniversalImageQualityIndex
         >>> target = torch.linspace(0, 1, 256).reshape(1, 1, 16, 16)
-        >>> metric = UniversalImageQualityIndex()
-        >>> metric.update(0.75 * target, target)
-        >>> metric.compute()
+        >>> UniversalImageQualityIndex()(0.75 * target, target)
         tensor(0.9216, dtype=torch.float64)
     """
 
@@ -245,7 +208,3 @@ class UniversalImageQualityIndex(ImageScore):
     def update(self, preds: Any, target: Any, sample_weight: Any = None) -> None:
         """Takes in `(N, C, H, W)` images; `sample_weight` is one per image."""
         self.accumulate(self.score_state(uqi_map(preds, target, self.kernel_size, self.sigma), sample_weight))
-
-    def compute(self) -> Tensor:
-        """Returns the index; nan if nothing was seen."""
-        return self.reduced_scores()

@@ -116,18 +116,14 @@ class CramersV(AssociationMetric):
 class TschuprowsT(AssociationMetric):
     """Tschuprow's T of two nominal variables; see `lit_metrics.functional.tschuprows_t`.
 
+    Other arguments: see `CramersV` and `Metric`.
+
     Args:
-        num_classes: Number of categories; inputs are in [0, num_classes).
         bias_correction: Whether to correct for the bias of small samples.
-        nan_strategy: `"replace"` NaN by `nan_replace_value`, or `"drop"` the pair.
-        nan_replace_value: What stands for NaN.
-        kwargs: Arguments of `Metric`.
 
     Example:
         >>> from lit_metrics import TschuprowsT
-        >>> metric = TschuprowsT(num_classes=3, bias_correction=False)
-        >>> metric.update([0, 0, 1, 1, 2, 2], [0, 0, 1, 1, 1, 0])
-        >>> metric.compute()
+        >>> TschuprowsT(num_classes=3, bias_correction=False)([0, 0, 1, 1, 2, 2], [0, 0, 1, 1, 1, 0])
         tensor(0.6866, dtype=torch.float64)
     """
 
@@ -150,17 +146,11 @@ class TschuprowsT(AssociationMetric):
 class PearsonsContingencyCoefficient(AssociationMetric):
     """Pearson's coefficient; see `lit_metrics.functional.pearsons_contingency_coefficient`.
 
-    Args:
-        num_classes: Number of categories; inputs are in [0, num_classes).
-        nan_strategy: `"replace"` NaN by `nan_replace_value`, or `"drop"` the pair.
-        nan_replace_value: What stands for NaN.
-        kwargs: Arguments of `Metric`.
+    Arguments: see `CramersV` and `Metric`.
 
     Example:
         >>> from lit_metrics import PearsonsContingencyCoefficient
-        >>> metric = PearsonsContingencyCoefficient(num_classes=3)
-        >>> metric.update([0, 0, 1, 1, 2, 2], [0, 0, 1, 1, 1, 0])
-        >>> metric.compute()
+        >>> PearsonsContingencyCoefficient(num_classes=3)([0, 0, 1, 1, 2, 2], [0, 0, 1, 1, 1, 0])
         tensor(0.6325, dtype=torch.float64)
     """
 
@@ -172,17 +162,11 @@ class PearsonsContingencyCoefficient(AssociationMetric):
 class TheilsU(AssociationMetric):
     """Theil's U of two nominal variables; see `lit_metrics.functional.theils_u`.
 
-    Args:
-        num_classes: Number of categories; inputs are in [0, num_classes).
-        nan_strategy: `"replace"` NaN by `nan_replace_value`, or `"drop"` the pair.
-        nan_replace_value: What stands for NaN.
-        kwargs: Arguments of `Metric`.
+    Arguments: see `CramersV` and `Metric`.
 
     Example:
         >>> from lit_metrics import TheilsU
-        >>> metric = TheilsU(num_classes=3)
-        >>> metric.update([0, 0, 1, 1, 2, 2], [0, 0, 1, 1, 1, 0])
-        >>> metric.compute()
+        >>> TheilsU(num_classes=3)([0, 0, 1, 1, 2, 2], [0, 0, 1, 1, 1, 0])
         tensor(0.4206, dtype=torch.float64)
     """
 

@@ -20,13 +20,7 @@ from lit_metrics.metric import Metric
 class FleissKappa(Metric):
     """Agreement of raters beyond chance; see `lit_metrics.functional.fleiss_kappa`.
 
-    Args:
-        mode: `"counts"` for numbers of raters `(samples, categories)`, `"probs"` for scores
-            `(samples, categories, raters)`.
-        kwargs: Arguments of `Metric`.
-
-    Raises:
-        ValueError: If `mode` is none of these.
+    Arguments and errors: see there and `Metric`.
 
     Example:
         >>> from lit_metrics import FleissKappa

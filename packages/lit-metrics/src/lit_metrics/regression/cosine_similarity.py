@@ -14,9 +14,7 @@ if TYPE_CHECKING:
 class CosineSimilarity(ScoreMetric):
     """Cosine between rows, by default summed over rows; see `lit_metrics.functional.cosine_similarity`.
 
-    Args:
-        reduction: `"sum"`, `"mean"`, or `"none"` (also `None`) for one value per row, kept in memory.
-        kwargs: Arguments of `Metric`.
+    Arguments: see there and `Metric`.
 
     Example:
         >>> from lit_metrics import CosineSimilarity

@@ -18,14 +18,7 @@ from lit_metrics.metric import Metric
 class CriticalSuccessIndex(Metric):
     """Share of forecast or observed events that were both; see `lit_metrics.functional.critical_success_index`.
 
-    Args:
-        threshold: Smallest value that is an event.
-        keep_sequence_dim: Dimension whose indices get one value each, kept in memory; those of a later batch follow.
-            `None` for one value of everything.
-        kwargs: Arguments of `Metric`.
-
-    Raises:
-        ValueError: If an argument is out of its range.
+    Arguments and errors: see there and `Metric`.
 
     Example:
         >>> from lit_metrics import CriticalSuccessIndex

@@ -14,10 +14,7 @@ if TYPE_CHECKING:
 class KLDivergence(RangedScoreMetric):
     """Kullback-Leibler divergence of rows; see `lit_metrics.functional.kl_divergence`.
 
-    Args:
-        log_prob: Whether inputs are logarithms of probabilities.
-        reduction: `"mean"`, `"sum"`, or `"none"` (also `None`) for one value per row, kept in memory.
-        kwargs: Arguments of `Metric`.
+    Arguments: see there and `Metric`.
 
     Example:
         >>> from lit_metrics import KLDivergence
@@ -46,16 +43,11 @@ class KLDivergence(RangedScoreMetric):
 class JensenShannonDivergence(RangedScoreMetric):
     """Jensen-Shannon divergence of rows; see `lit_metrics.functional.jensen_shannon_divergence`.
 
-    Args:
-        log_prob: Whether inputs are logarithms of probabilities.
-        reduction: `"mean"`, `"sum"`, or `"none"` (also `None`) for one value per row, kept in memory.
-        kwargs: Arguments of `Metric`.
+    Arguments: see there and `Metric`.
 
     Example:
         >>> from lit_metrics import JensenShannonDivergence
-        >>> metric = JensenShannonDivergence()
-        >>> metric.update([[1.0, 0.0]], [[0.0, 1.0]])
-        >>> metric.compute()
+        >>> JensenShannonDivergence()([[1.0, 0.0]], [[0.0, 1.0]])
         tensor(0.6931, dtype=torch.float64)
     """
 

@@ -116,9 +116,7 @@ class RelativeSquaredError(MomentsMetric):
 
     Example:
         >>> from lit_metrics import RelativeSquaredError
-        >>> metric = RelativeSquaredError()
-        >>> metric.update([2.5, 0.0, 2.0, 8.0], [3.0, -0.5, 2.0, 7.0])
-        >>> metric.compute()
+        >>> RelativeSquaredError()([2.5, 0.0, 2.0, 8.0], [3.0, -0.5, 2.0, 7.0])
         tensor(0.0514, dtype=torch.float64)
     """
 
@@ -146,9 +144,7 @@ class NormalizedRootMeanSquaredError(Metric):
 
     Example:
         >>> from lit_metrics import NormalizedRootMeanSquaredError
-        >>> metric = NormalizedRootMeanSquaredError(normalization="range")
-        >>> metric.update([0.0, 1.0, 2.0, 3.0], [0.0, 1.0, 2.0, 2.0])
-        >>> metric.compute()
+        >>> NormalizedRootMeanSquaredError(normalization="range")([0.0, 1.0, 2.0, 3.0], [0.0, 1.0, 2.0, 2.0])
         tensor(0.2500, dtype=torch.float64)
     """
 

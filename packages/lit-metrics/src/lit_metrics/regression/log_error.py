@@ -36,9 +36,7 @@ class LogCoshError(ScoreMetric):
 
     Example:
         >>> from lit_metrics import LogCoshError
-        >>> metric = LogCoshError()
-        >>> metric.update([3.0, 5.0, 2.5, 7.0], [2.5, 5.0, 4.0, 8.0])
-        >>> metric.compute()
+        >>> LogCoshError()([3.0, 5.0, 2.5, 7.0], [2.5, 5.0, 4.0, 8.0])
         tensor(0.3523, dtype=torch.float64)
     """
 

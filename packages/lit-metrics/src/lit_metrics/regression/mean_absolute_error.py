@@ -16,9 +16,7 @@ from lit_metrics.regression._scores import ScoreMetric
 class MeanAbsoluteError(ScoreMetric):
     """Mean of absolute errors over everything seen; see `lit_metrics.functional.mean_absolute_error`.
 
-    Args:
-        num_outputs: Number of outputs; with several, inputs are `(N, num_outputs)` and the value has one entry each.
-        kwargs: Arguments of `Metric`.
+    Arguments: see there and `Metric`.
 
     Example:
         >>> from lit_metrics import MeanAbsoluteError
@@ -44,9 +42,7 @@ class MeanAbsolutePercentageError(ScoreMetric):
 
     Example:
         >>> from lit_metrics import MeanAbsolutePercentageError
-        >>> metric = MeanAbsolutePercentageError()
-        >>> metric.update([0.9, 15.0], [1.0, 10.0])
-        >>> metric.compute()
+        >>> MeanAbsolutePercentageError()([0.9, 15.0], [1.0, 10.0])
         tensor(0.3000, dtype=torch.float64)
     """
 
@@ -63,9 +59,7 @@ class SymmetricMeanAbsolutePercentageError(ScoreMetric):
 
     Example:
         >>> from lit_metrics import SymmetricMeanAbsolutePercentageError
-        >>> metric = SymmetricMeanAbsolutePercentageError()
-        >>> metric.update([1.0, 3.0], [1.0, 1.0])
-        >>> metric.compute()
+        >>> SymmetricMeanAbsolutePercentageError()([1.0, 3.0], [1.0, 1.0])
         tensor(0.5000, dtype=torch.float64)
     """
 
@@ -82,9 +76,7 @@ class WeightedMeanAbsolutePercentageError(ScoreMetric):
 
     Example:
         >>> from lit_metrics import WeightedMeanAbsolutePercentageError
-        >>> metric = WeightedMeanAbsolutePercentageError()
-        >>> metric.update([1.0, 3.0], [2.0, 2.0])
-        >>> metric.compute()
+        >>> WeightedMeanAbsolutePercentageError()([1.0, 3.0], [2.0, 2.0])
         tensor(0.5000, dtype=torch.float64)
     """
 

@@ -11,13 +11,7 @@ from lit_metrics.regression._scores import ScoreMetric
 class MeanSquaredError(ScoreMetric):
     """Mean of squared errors over everything seen; see `lit_metrics.functional.mean_squared_error`.
 
-    Args:
-        squared: False gives the root of the mean (RMSE): the root of the whole mean, not a mean of batch roots.
-        num_outputs: Number of outputs; with several, inputs are `(N, num_outputs)` and the value has one entry each.
-        kwargs: Arguments of `Metric`.
-
-    Raises:
-        ValueError: If `num_outputs` is not a positive integer.
+    Arguments and errors: see there and `Metric`.
 
     Example:
         >>> from lit_metrics import MeanSquaredError

@@ -15,12 +15,7 @@ from lit_metrics.metric import Metric
 class MinkowskiDistance(Metric):
     """Distance between all predictions and all targets seen; see `lit_metrics.functional.minkowski_distance`.
 
-    Args:
-        p: Exponent, at least 1; `inf` for the largest difference.
-        kwargs: Arguments of `Metric`.
-
-    Raises:
-        ValueError: If `p` is below 1.
+    Arguments and errors: see there and `Metric`.
 
     Example:
         >>> from lit_metrics import MinkowskiDistance

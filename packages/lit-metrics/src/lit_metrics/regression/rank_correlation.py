@@ -92,21 +92,17 @@ class SpearmanCorrCoef(RankCorrelation):
 class KendallRankCorrCoef(RankCorrelation):
     """Kendall's rank correlation of everything seen; see `lit_metrics.functional.kendall_rank_corrcoef`.
 
+    Other arguments: see there and `Metric`.
+
     Args:
-        variant: `"a"`, `"b"` or `"c"`: what the difference of concordant and discordant pairs is divided by.
-        t_test: Whether the value is a tuple of the coefficient and its p-value.
-        alternative: `"two-sided"`, `"less"` or `"greater"`.
         num_outputs: Number of outputs; with several, inputs are `(N, num_outputs)` and the value has one entry each.
-        kwargs: Arguments of `Metric`.
 
     Raises:
         ValueError: If an argument is none of these.
 
     Example:
         >>> from lit_metrics import KendallRankCorrCoef
-        >>> metric = KendallRankCorrCoef()
-        >>> metric.update([2.5, 1.0, 4.0, 7.0], [3.0, -0.5, 2.0, 4.0])
-        >>> metric.compute()
+        >>> KendallRankCorrCoef()([2.5, 1.0, 4.0, 7.0], [3.0, -0.5, 2.0, 4.0])
         tensor(0.6667, dtype=torch.float64)
     """
 

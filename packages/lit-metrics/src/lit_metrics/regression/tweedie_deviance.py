@@ -11,9 +11,7 @@ from lit_metrics.regression._scores import RangedScoreMetric
 class TweedieDevianceScore(RangedScoreMetric):
     """Mean deviance of a Tweedie distribution; see `lit_metrics.functional.tweedie_deviance_score`.
 
-    Args:
-        power: 0 is normal, 1 Poisson, 2 gamma, 3 inverse Gaussian; not in (0, 1).
-        kwargs: Arguments of `Metric`.
+    Arguments: see there and `Metric`.
 
     Example:
         >>> from lit_metrics import TweedieDevianceScore

@@ -47,11 +47,7 @@ class QueryMetric(Metric):
     weights: list[Tensor]
 
     def __init__(
-        self,
-        empty_target_action: EmptyAction,
-        ignore_index: int | None,
-        aggregation: Aggregation,
-        **kwargs: Any,
+        self, empty_target_action: EmptyAction, ignore_index: int | None, aggregation: Aggregation, **kwargs: Any
     ) -> None:
         super().__init__(**kwargs)
         if empty_target_action not in ("error", "skip", "neg", "pos"):

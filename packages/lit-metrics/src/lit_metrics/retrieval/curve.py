@@ -43,16 +43,7 @@ class _Curve(QueryMetric):
 class RetrievalPrecisionRecallCurve(_Curve):
     """Precision and recall at 1 to `max_k` places; see `lit_metrics.functional.retrieval_precision_recall_curve`.
 
-    Args:
-        max_k: Largest number of places; that of the longest query if `None`.
-        adaptive_k: Whether places beyond a query's last document are left out of its precision.
-        empty_target_action: What a query without relevant documents counts as; see `QueryMetric`.
-        ignore_index: Documents of this relevance are left out.
-        aggregation: `"mean"`, `"median"`, `"min"`, `"max"` of the queries or a function.
-        kwargs: Arguments of `Metric`.
-
-    Raises:
-        ValueError: If an option is out of its range.
+    Arguments and errors: see there, `RetrievalMRR` and `Metric`.
 
     Example:
         >>> from lit_metrics import RetrievalPrecisionRecallCurve

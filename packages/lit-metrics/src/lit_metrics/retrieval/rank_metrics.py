@@ -43,21 +43,11 @@ class RetrievalMRR(RetrievalMetric):
 class RetrievalMAP(RetrievalMetric):
     """Mean average precision of queries; see `lit_metrics.functional.retrieval_average_precision`.
 
-    Args:
-        empty_target_action: What a query without relevant documents counts as; see `QueryMetric`.
-        ignore_index: Documents of this relevance are left out.
-        top_k: Number of places that count; all if `None`.
-        aggregation: `"mean"`, `"median"`, `"min"`, `"max"` of the queries or a function.
-        kwargs: Arguments of `Metric`.
-
-    Raises:
-        ValueError: If an option is out of its range.
+    Arguments and errors: see `RetrievalMRR`, there and `Metric`.
 
     Example:
         >>> from lit_metrics import RetrievalMAP
-        >>> metric = RetrievalMAP()
-        >>> metric.update([0.2, 0.3, 0.5, 0.9, 0.1], [0, 1, 0, 0, 1], indexes=[0, 0, 0, 1, 1])
-        >>> metric.compute()
+        >>> RetrievalMAP()([0.2, 0.3, 0.5, 0.9, 0.1], [0, 1, 0, 0, 1], indexes=[0, 0, 0, 1, 1])
         tensor(0.5000, dtype=torch.float64)
     """
 
@@ -71,22 +61,11 @@ class RetrievalMAP(RetrievalMetric):
 class RetrievalPrecision(RetrievalMetric):
     """Share of relevant documents at the top; see `lit_metrics.functional.retrieval_precision`.
 
-    Args:
-        empty_target_action: What a query without relevant documents counts as; see `QueryMetric`.
-        ignore_index: Documents of this relevance are left out.
-        top_k: Number of places that count; all if `None`.
-        adaptive_k: Whether a query with fewer than `top_k` documents is divided by their number instead of `top_k`.
-        aggregation: `"mean"`, `"median"`, `"min"`, `"max"` of the queries or a function.
-        kwargs: Arguments of `Metric`.
-
-    Raises:
-        ValueError: If an option is out of its range.
+    Arguments and errors: see `RetrievalMRR`, there and `Metric`.
 
     Example:
         >>> from lit_metrics import RetrievalPrecision
-        >>> metric = RetrievalPrecision(top_k=2)
-        >>> metric.update([0.2, 0.3, 0.5, 0.9, 0.1], [0, 1, 0, 0, 1], indexes=[0, 0, 0, 1, 1])
-        >>> metric.compute()
+        >>> RetrievalPrecision(top_k=2)([0.2, 0.3, 0.5, 0.9, 0.1], [0, 1, 0, 0, 1], indexes=[0, 0, 0, 1, 1])
         tensor(0.5000, dtype=torch.float64)
     """
 
@@ -113,21 +92,11 @@ class RetrievalPrecision(RetrievalMetric):
 class RetrievalRecall(RetrievalMetric):
     """Share of the relevant documents that is at the top; see `lit_metrics.functional.retrieval_recall`.
 
-    Args:
-        empty_target_action: What a query without relevant documents counts as; see `QueryMetric`.
-        ignore_index: Documents of this relevance are left out.
-        top_k: Number of places that count; all if `None`.
-        aggregation: `"mean"`, `"median"`, `"min"`, `"max"` of the queries or a function.
-        kwargs: Arguments of `Metric`.
-
-    Raises:
-        ValueError: If an option is out of its range.
+    Arguments and errors: see `RetrievalMRR`, there and `Metric`.
 
     Example:
         >>> from lit_metrics import RetrievalRecall
-        >>> metric = RetrievalRecall(top_k=1)
-        >>> metric.update([0.2, 0.3, 0.5, 0.9, 0.1], [0, 1, 0, 1, 0], indexes=[0, 0, 0, 1, 1])
-        >>> metric.compute()
+        >>> RetrievalRecall(top_k=1)([0.2, 0.3, 0.5, 0.9, 0.1], [0, 1, 0, 1, 0], indexes=[0, 0, 0, 1, 1])
         tensor(0.5000, dtype=torch.float64)
     """
 
@@ -141,21 +110,11 @@ class RetrievalRecall(RetrievalMetric):
 class RetrievalHitRate(RetrievalMetric):
     """Share of queries with a relevant document at the top; see `lit_metrics.functional.retrieval_hit_rate`.
 
-    Args:
-        empty_target_action: What a query without relevant documents counts as; see `QueryMetric`.
-        ignore_index: Documents of this relevance are left out.
-        top_k: Number of places that count; all if `None`.
-        aggregation: `"mean"`, `"median"`, `"min"`, `"max"` of the queries or a function.
-        kwargs: Arguments of `Metric`.
-
-    Raises:
-        ValueError: If an option is out of its range.
+    Arguments and errors: see `RetrievalMRR`, there and `Metric`.
 
     Example:
         >>> from lit_metrics import RetrievalHitRate
-        >>> metric = RetrievalHitRate(top_k=1)
-        >>> metric.update([0.2, 0.3, 0.5, 0.9, 0.1], [0, 1, 0, 1, 0], indexes=[0, 0, 0, 1, 1])
-        >>> metric.compute()
+        >>> RetrievalHitRate(top_k=1)([0.2, 0.3, 0.5, 0.9, 0.1], [0, 1, 0, 1, 0], indexes=[0, 0, 0, 1, 1])
         tensor(0.5000, dtype=torch.float64)
     """
 
@@ -169,21 +128,11 @@ class RetrievalHitRate(RetrievalMetric):
 class RetrievalFallOut(RetrievalMetric):
     """Share of the irrelevant documents that is at the top; see `lit_metrics.functional.retrieval_fall_out`.
 
-    Args:
-        empty_target_action: What a query without irrelevant documents counts as; see `QueryMetric`.
-        ignore_index: Documents of this relevance are left out.
-        top_k: Number of places that count; all if `None`.
-        aggregation: `"mean"`, `"median"`, `"min"`, `"max"` of the queries or a function.
-        kwargs: Arguments of `Metric`.
-
-    Raises:
-        ValueError: If an option is out of its range.
+    Arguments and errors: see `RetrievalMRR`, there and `Metric`.
 
     Example:
         >>> from lit_metrics import RetrievalFallOut
-        >>> metric = RetrievalFallOut(top_k=1)
-        >>> metric.update([0.2, 0.3, 0.5, 0.9, 0.1], [0, 1, 0, 0, 1], indexes=[0, 0, 0, 1, 1])
-        >>> metric.compute()
+        >>> RetrievalFallOut(top_k=1)([0.2, 0.3, 0.5, 0.9, 0.1], [0, 1, 0, 0, 1], indexes=[0, 0, 0, 1, 1])
         tensor(0.7500, dtype=torch.float64)
     """
 
@@ -207,20 +156,11 @@ class RetrievalFallOut(RetrievalMetric):
 class RetrievalRPrecision(RetrievalMetric):
     """Precision at as many places as there are relevant documents; see `lit_metrics.functional.retrieval_r_precision`.
 
-    Args:
-        empty_target_action: What a query without relevant documents counts as; see `QueryMetric`.
-        ignore_index: Documents of this relevance are left out.
-        aggregation: `"mean"`, `"median"`, `"min"`, `"max"` of the queries or a function.
-        kwargs: Arguments of `Metric`.
-
-    Raises:
-        ValueError: If an option is out of its range.
+    Arguments and errors: see `RetrievalMRR` and `Metric`.
 
     Example:
         >>> from lit_metrics import RetrievalRPrecision
-        >>> metric = RetrievalRPrecision()
-        >>> metric.update([0.2, 0.3, 0.5, 0.9, 0.1], [0, 1, 0, 0, 1], indexes=[0, 0, 0, 1, 1])
-        >>> metric.compute()
+        >>> RetrievalRPrecision()([0.2, 0.3, 0.5, 0.9, 0.1], [0, 1, 0, 0, 1], indexes=[0, 0, 0, 1, 1])
         tensor(0., dtype=torch.float64)
     """
 
@@ -243,21 +183,11 @@ class RetrievalRPrecision(RetrievalMetric):
 class RetrievalNormalizedDCG(RetrievalMetric):
     """Normalised discounted cumulative gain of graded relevance; see `lit_metrics.functional.retrieval_normalized_dcg`.
 
-    Args:
-        empty_target_action: What a query without relevant documents counts as; see `QueryMetric`.
-        ignore_index: Documents of this relevance are left out.
-        top_k: Number of places that count; all if `None`.
-        aggregation: `"mean"`, `"median"`, `"min"`, `"max"` of the queries or a function.
-        kwargs: Arguments of `Metric`.
-
-    Raises:
-        ValueError: If an option is out of its range.
+    Arguments and errors: see `RetrievalMRR`, there and `Metric`.
 
     Example:
         >>> from lit_metrics import RetrievalNormalizedDCG
-        >>> metric = RetrievalNormalizedDCG()
-        >>> metric.update([0.2, 0.3, 0.5, 0.9, 0.1], [0, 3, 0, 0, 1], indexes=[0, 0, 0, 1, 1])
-        >>> metric.compute()
+        >>> RetrievalNormalizedDCG()([0.2, 0.3, 0.5, 0.9, 0.1], [0, 3, 0, 0, 1], indexes=[0, 0, 0, 1, 1])
         tensor(0.6309, dtype=torch.float64)
     """
 
@@ -272,23 +202,11 @@ class RetrievalNormalizedDCG(RetrievalMetric):
 class RetrievalAUROC(RetrievalMetric):
     """Area under the ROC curve, of each query; see `lit_metrics.functional.retrieval_auroc`.
 
-    Args:
-        empty_target_action: What a query counts as whose first `top_k` are all relevant or all irrelevant; see
-            `QueryMetric`.
-        ignore_index: Documents of this relevance are left out.
-        top_k: Number of places that count; all if `None`.
-        max_fpr: The standardised area up to this rate of false positives.
-        aggregation: `"mean"`, `"median"`, `"min"`, `"max"` of the queries or a function.
-        kwargs: Arguments of `Metric`.
-
-    Raises:
-        ValueError: If an option is out of its range.
+    Arguments and errors: see `RetrievalMRR`, there and `Metric`.
 
     Example:
         >>> from lit_metrics import RetrievalAUROC
-        >>> metric = RetrievalAUROC()
-        >>> metric.update([0.2, 0.3, 0.5, 0.9, 0.1], [0, 1, 0, 0, 1], indexes=[0, 0, 0, 1, 1])
-        >>> metric.compute()
+        >>> RetrievalAUROC()([0.2, 0.3, 0.5, 0.9, 0.1], [0, 1, 0, 0, 1], indexes=[0, 0, 0, 1, 1])
         tensor(0.2500, dtype=torch.float64)
     """
 

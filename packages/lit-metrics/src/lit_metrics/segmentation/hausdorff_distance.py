@@ -14,11 +14,7 @@ from lit_metrics.functional.segmentation._regions import (
     require_segmentation,
     sum_of_defined,
 )
-from lit_metrics.functional.segmentation.hausdorff_distance import (
-    DistanceMetric,
-    hausdorff_state,
-    require_distance,
-)
+from lit_metrics.functional.segmentation.hausdorff_distance import DistanceMetric, hausdorff_state, require_distance
 from lit_metrics.metric import Metric
 
 
@@ -28,14 +24,10 @@ class HausdorffDistance(Metric):
     A class that neither segmentation of a sample has is left out of the mean; one that only one has makes it inf.
     Finding outlines waits for an accelerator once per mask.
 
+    Other arguments: see there and `Metric`.
+
     Args:
-        num_classes: Number of classes, background included.
-        include_background: Whether class 0 counts.
-        distance_metric: `"euclidean"`, `"chessboard"` or `"taxicab"`.
-        spacing: Size of a pixel along each spatial dimension; 1 by default.
-        directed: Whether only distances from `preds` to `target` count.
         input_format: `"one-hot"`, `"index"` or `"mixed"`.
-        kwargs: Arguments of `Metric`.
 
     Raises:
         ValueError: If an argument is none of these.

@@ -164,22 +164,17 @@ class DiceScore(RegionMetric):
 class GeneralizedDiceScore(RegionMetric):
     """Generalized Dice, mean over samples; see `lit_metrics.functional.generalized_dice_score`.
 
+    Other arguments: see there and `Metric`.
+
     Args:
-        num_classes: Number of classes, background included.
-        include_background: Whether class 0 counts.
-        per_class: Whether to give the Dice score of every class instead.
-        weight_type: `"square"`, `"simple"` or `"linear"`.
         input_format: `"one-hot"`, `"index"` or `"mixed"`.
-        kwargs: Arguments of `Metric`.
 
     Raises:
         ValueError: If an argument is none of these.
 
     Example:
         >>> from lit_metrics import GeneralizedDiceScore
-        >>> metric = GeneralizedDiceScore(num_classes=2, input_format="index")
-        >>> metric.update([[[0, 0, 1, 1]]], [[[0, 1, 1, 1]]])
-        >>> metric.compute()
+        >>> GeneralizedDiceScore(num_classes=2, input_format="index")([[[0, 0, 1, 1]]], [[[0, 1, 1, 1]]])
         tensor(0.6875, dtype=torch.float64)
     """
 
@@ -208,22 +203,17 @@ class MeanIoU(RegionMetric):
 
     By sample, every class of every sample counts once if it occurs there.
 
+    Other arguments: see there and `Metric`.
+
     Args:
-        num_classes: Number of classes, background included; may be left out for one-hot inputs.
-        include_background: Whether class 0 counts.
-        per_class: Whether to give every class.
         input_format: `"one-hot"`, `"index"` or `"mixed"`.
-        aggregation_level: `"samplewise"`, or `"global"` for the IoU of all pixels (the Jaccard index).
-        kwargs: Arguments of `Metric`.
 
     Raises:
         ValueError: If an argument is none of these.
 
     Example:
         >>> from lit_metrics import MeanIoU
-        >>> metric = MeanIoU(num_classes=2, per_class=True, input_format="index")
-        >>> metric.update([[[0, 0, 1, 1]]], [[[0, 1, 1, 1]]])
-        >>> metric.compute()
+        >>> MeanIoU(num_classes=2, per_class=True, input_format="index")([[[0, 0, 1, 1]]], [[[0, 1, 1, 1]]])
         tensor([0.5000, 0.6667], dtype=torch.float64)
     """
 

@@ -66,19 +66,11 @@ class _Bleu(Metric):
 class BLEUScore(_Bleu):
     """BLEU of everything seen, from counts that merge; see `lit_metrics.functional.bleu_score`.
 
-    Args:
-        n_gram: Longest n-gram.
-        smooth: Whether one is added to both counts of every order above 1.
-        weights: One per order; equal if `None`.
-        kwargs: Arguments of `Metric`.
-
-    Raises:
-        ValueError: If an option is out of its range.
+    Arguments and errors: see there and `Metric`.
 
     Example:
         >>> from lit_metrics import BLEUScore
-        >>> metric = BLEUScore()
-        >>> metric(["the cat is on the mat"], [["there is a cat on the mat", "a cat is on the mat"]])
+        >>> BLEUScore()(["the cat is on the mat"], [["there is a cat on the mat", "a cat is on the mat"]])
         tensor(0.7598, dtype=torch.float64)
     """
 
@@ -91,21 +83,17 @@ class BLEUScore(_Bleu):
 class SacreBLEUScore(_Bleu):
     """BLEU on sacreBLEU's tokens; see `lit_metrics.functional.sacre_bleu_score`.
 
+    Other arguments: see there and `Metric`.
+
     Args:
-        n_gram: Longest n-gram.
         smooth: Whether one is added to both counts of every order above 1.
-        tokenize: `"13a"`, `"intl"`, `"zh"`, `"char"` or `"none"`.
-        lowercase: Whether case is ignored.
-        weights: One per order; equal if `None`.
-        kwargs: Arguments of `Metric`.
 
     Raises:
         ValueError: If an option is out of its range.
 
     Example:
         >>> from lit_metrics import SacreBLEUScore
-        >>> metric = SacreBLEUScore(n_gram=2)
-        >>> metric(["The cat is on the mat."], [["The cat sat on the mat."]])
+        >>> SacreBLEUScore(n_gram=2)(["The cat is on the mat."], [["The cat sat on the mat."]])
         tensor(0.7559, dtype=torch.float64)
     """
 

@@ -15,13 +15,7 @@ from lit_metrics.metric import Metric
 class EditDistance(Metric):
     """Levenshtein distance between strings; see `lit_metrics.functional.edit_distance`.
 
-    Args:
-        substitution_cost: Cost of replacing a character, a whole number.
-        reduction: `"mean"` over pairs, `"sum"`, or `"none"` for every pair's distance, which are then all kept.
-        kwargs: Arguments of `Metric`.
-
-    Raises:
-        ValueError: If an option is out of its range.
+    Arguments and errors: see there and `Metric`.
 
     Example:
         >>> from lit_metrics import EditDistance

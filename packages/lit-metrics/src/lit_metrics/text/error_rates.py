@@ -62,8 +62,7 @@ class CharErrorRate(_ErrorRate):
 
     Example:
         >>> from lit_metrics import CharErrorRate
-        >>> metric = CharErrorRate()
-        >>> metric(["rain"], ["shine"])
+        >>> CharErrorRate()(["rain"], ["shine"])
         tensor(0.6000, dtype=torch.float64)
     """
 
@@ -104,8 +103,7 @@ class MatchErrorRate(_Alignment):
 
     Example:
         >>> from lit_metrics import MatchErrorRate
-        >>> metric = MatchErrorRate()
-        >>> metric("b c d e", "a b c d")
+        >>> MatchErrorRate()("b c d e", "a b c d")
         tensor(0.4000, dtype=torch.float64)
     """
 
@@ -124,8 +122,7 @@ class WordInfoPreserved(_Alignment):
 
     Example:
         >>> from lit_metrics import WordInfoPreserved
-        >>> metric = WordInfoPreserved()
-        >>> metric("b c d e", "a b c d")
+        >>> WordInfoPreserved()("b c d e", "a b c d")
         tensor(0.5625, dtype=torch.float64)
     """
 
@@ -144,8 +141,7 @@ class WordInfoLost(_Alignment):
 
     Example:
         >>> from lit_metrics import WordInfoLost
-        >>> metric = WordInfoLost()
-        >>> metric("b c d e", "a b c d")
+        >>> WordInfoLost()("b c d e", "a b c d")
         tensor(0.4375, dtype=torch.float64)
     """
 

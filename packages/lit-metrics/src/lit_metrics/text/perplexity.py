@@ -14,12 +14,7 @@ from lit_metrics.metric import Metric
 class Perplexity(Metric):
     """Exponential of the mean loss per token over everything seen; see `lit_metrics.functional.perplexity`.
 
-    Args:
-        ignore_index: Tokens with this target are left out; any integer.
-        kwargs: Arguments of `Metric`.
-
-    Raises:
-        ValueError: If `ignore_index` is no integer.
+    Arguments and errors: see there and `Metric`.
 
     Example:
         >>> import torch

@@ -17,17 +17,7 @@ if TYPE_CHECKING:
 class ROUGEScore(Metric):
     """Means over texts of ROUGE's precision, recall and F-measure; see `lit_metrics.functional.rouge_score`.
 
-    Args:
-        use_stemmer: Whether words lose their endings by Porter's rules; needs nltk.
-        normalizer: Makes a text comparable; `None` lowercases and keeps letters a to z and digits.
-        tokenizer: Cuts a comparable text into words; `None` splits at white space.
-        accumulate: `"best"` of several references, by F-measure, or the `"avg"`.
-        rouge_keys: One key or several of `rouge1` to `rouge9`, `rougeL`, `rougeLsum`.
-        kwargs: Arguments of `Metric`.
-
-    Raises:
-        ValueError: If an option is unknown.
-        ModuleNotFoundError: If the stemmer is wanted and nltk is missing.
+    Arguments and errors: see there and `Metric`.
 
     Example:
         >>> from lit_metrics import ROUGEScore

@@ -53,22 +53,11 @@ class _SentenceMetric(Metric):
 class CHRFScore(_SentenceMetric):
     """Character n-gram F-score of everything seen; see `lit_metrics.functional.chrf_score`.
 
-    Args:
-        n_char_order: Longest n-gram of characters.
-        n_word_order: Longest n-gram of words; 0 for chrF, 2 for chrF++.
-        beta: How many times recall weighs as much as precision.
-        lowercase: Whether case is ignored.
-        whitespace: Whether white space belongs to the characters.
-        return_sentence_level_score: Whether the sentences' scores are kept and returned too.
-        kwargs: Arguments of `Metric`.
-
-    Raises:
-        ValueError: If an option is out of its range.
+    Arguments and errors: see there and `Metric`.
 
     Example:
         >>> from lit_metrics import CHRFScore
-        >>> metric = CHRFScore()
-        >>> metric(["the cat is on the mat"], [["there is a cat on the mat", "a cat is on the mat"]])
+        >>> CHRFScore()(["the cat is on the mat"], [["there is a cat on the mat", "a cat is on the mat"]])
         tensor(0.8640, dtype=torch.float64)
     """
 
@@ -106,18 +95,11 @@ class CHRFScore(_SentenceMetric):
 class TranslationEditRate(_SentenceMetric):
     """Edits and shifts per word of the references; see `lit_metrics.functional.translation_edit_rate`.
 
-    Args:
-        normalize: Whether tercom's tokens are made, else words are what white space separates.
-        no_punctuation: Whether punctuation is removed.
-        lowercase: Whether case is ignored.
-        asian_support: Whether ideographs are words, and Asian punctuation counts as such.
-        return_sentence_level_score: Whether the sentences' rates are kept and returned too.
-        kwargs: Arguments of `Metric`.
+    Arguments: see there and `Metric`.
 
     Example:
         >>> from lit_metrics import TranslationEditRate
-        >>> metric = TranslationEditRate()
-        >>> metric(["the cat is on the mat"], [["there is a cat on the mat", "a cat is on the mat"]])
+        >>> TranslationEditRate()(["the cat is on the mat"], [["there is a cat on the mat", "a cat is on the mat"]])
         tensor(0.1538, dtype=torch.float64)
     """
 
@@ -153,22 +135,11 @@ class TranslationEditRate(_SentenceMetric):
 class ExtendedEditDistance(_SentenceMetric):
     """Extended edit distance, the mean over sentences; see `lit_metrics.functional.extended_edit_distance`.
 
-    Args:
-        language: `"en"` or `"ja"`.
-        return_sentence_level_score: Whether the sentences' distances are kept and returned too.
-        alpha: Cost of a jump.
-        rho: Cost of a character visited again or never.
-        deletion: Cost of a character too many.
-        insertion: Cost of a character too few.
-        kwargs: Arguments of `Metric`.
-
-    Raises:
-        ValueError: If an option is out of its range.
+    Arguments and errors: see there and `Metric`.
 
     Example:
         >>> from lit_metrics import ExtendedEditDistance
-        >>> metric = ExtendedEditDistance()
-        >>> metric(["this is the prediction"], [["this is the reference"]])
+        >>> ExtendedEditDistance()(["this is the prediction"], [["this is the reference"]])
         tensor(0.3835, dtype=torch.float64)
     """
 

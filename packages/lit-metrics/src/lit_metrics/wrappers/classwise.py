@@ -34,17 +34,12 @@ class ClasswiseWrapper(Composite):
     Example:
         >>> from lit_metrics import ClasswiseWrapper, MulticlassAccuracy
         >>> accuracy = MulticlassAccuracy(num_classes=2, average="none")
-        >>> metric = ClasswiseWrapper(accuracy, labels=["cat", "dog"], prefix="accuracy_")
-        >>> metric([0, 1, 0, 0], [0, 1, 1, 0])
+        >>> ClasswiseWrapper(accuracy, labels=["cat", "dog"], prefix="accuracy_")([0, 1, 0, 0], [0, 1, 1, 0])
         {'accuracy_cat': tensor(1., dtype=torch.float64), 'accuracy_dog': tensor(0.5000, dtype=torch.float64)}
     """
 
     def __init__(
-        self,
-        metric: Metric,
-        labels: Sequence[str] | None = None,
-        prefix: str | None = None,
-        postfix: str | None = None,
+        self, metric: Metric, labels: Sequence[str] | None = None, prefix: str | None = None, postfix: str | None = None
     ) -> None:
         super().__init__()
         require_metric(metric, "metric")

@@ -121,8 +121,7 @@ class BinaryTargetTransformer(MetricInputTransformer):
 
     Example:
         >>> from lit_metrics import BinaryAccuracy, BinaryTargetTransformer
-        >>> metric = BinaryTargetTransformer(BinaryAccuracy(), threshold=3)
-        >>> metric([0.9, 0.2, 0.3], [5, 3, 4])
+        >>> BinaryTargetTransformer(BinaryAccuracy(), threshold=3)([0.9, 0.2, 0.3], [5, 3, 4])
         tensor(0.6667, dtype=torch.float64)
     """
 

@@ -74,17 +74,10 @@ def scale_invariant_signal_distortion_ratio(preds: Any, target: Any, zero_mean: 
 
     Energies are taken in float64, plus 2.2e-16: a perfect estimate or a silent target gives a large finite value.
 
-    Args:
-        preds: `(..., time)`.
-        target: The same shape.
-        zero_mean: Whether the mean over time is removed first.
+    Arguments and errors: see `signal_noise_ratio`.
 
     Returns:
         `(...,)` in decibels, float64; higher is better; unchanged if `preds` is scaled.
-
-    Raises:
-        ValueError: If the shapes differ.
-        TypeError: If the signals are not real.
 
     Example:
         >>> from lit_metrics.functional import scale_invariant_signal_distortion_ratio
@@ -101,16 +94,10 @@ def scale_invariant_signal_distortion_ratio(preds: Any, target: Any, zero_mean: 
 def scale_invariant_signal_noise_ratio(preds: Any, target: Any) -> Tensor:
     """SI-SNR: `scale_invariant_signal_distortion_ratio` with the means over time removed.
 
-    Args:
-        preds: `(..., time)`.
-        target: The same shape.
+    Arguments and errors: see `signal_noise_ratio`.
 
     Returns:
         `(...,)` in decibels, float64; higher is better.
-
-    Raises:
-        ValueError: If the shapes differ.
-        TypeError: If the signals are not real.
 
     Example:
         >>> from lit_metrics.functional import scale_invariant_signal_noise_ratio

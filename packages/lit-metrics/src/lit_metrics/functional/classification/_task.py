@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, Literal, TypeAlias, TypeVar
 
 from lit_metrics._inputs import as_tensor
@@ -181,12 +182,12 @@ def make_config(
     return StatScoresConfig(task, num_classes, 0.5, top_k, ignore_index, samplewise, False, validate_args, many)
 
 
+classless_config = partial(make_config, classless=True)
+"""`make_config` for metrics whose micro average can be had without knowing the classes."""
+
+
 def binary_config(
-    threshold: float,
-    multidim_average: MultidimAverage,
-    ignore_index: int | None,
-    validate_args: bool,
-    logits: bool,
+    threshold: float, multidim_average: MultidimAverage, ignore_index: int | None, validate_args: bool, logits: bool
 ) -> StatScoresConfig:
     """Returns the configuration of a binary function."""
     return make_config("binary", threshold, None, None, None, multidim_average, 1, ignore_index, validate_args, logits)

@@ -14,7 +14,7 @@ from lit_metrics.functional.classification._task import (
     MultidimAverage,
     Task,
     binary_config,
-    make_config,
+    classless_config,
     multiclass_config,
     multilabel_config,
     require_average,
@@ -155,18 +155,8 @@ def accuracy(
         tensor(0.7500, dtype=torch.float64)
     """
     require_average(average, RECALL_AVERAGES)
-    config = make_config(
-        task,
-        threshold,
-        num_classes,
-        num_labels,
-        average,
-        multidim_average,
-        top_k,
-        ignore_index,
-        validate_args,
-        logits,
-        classless=True,
+    config = classless_config(
+        task, threshold, num_classes, num_labels, average, multidim_average, top_k, ignore_index, validate_args, logits
     )
     return accuracy_value(count(config, preds, target, sample_weight), average, zero_division)
 
@@ -276,17 +266,7 @@ def hamming_distance(
         tensor(0.2500, dtype=torch.float64)
     """
     require_average(average, RECALL_AVERAGES)
-    config = make_config(
-        task,
-        threshold,
-        num_classes,
-        num_labels,
-        average,
-        multidim_average,
-        top_k,
-        ignore_index,
-        validate_args,
-        logits,
-        classless=True,
+    config = classless_config(
+        task, threshold, num_classes, num_labels, average, multidim_average, top_k, ignore_index, validate_args, logits
     )
     return hamming_distance_value(count(config, preds, target, sample_weight), average)

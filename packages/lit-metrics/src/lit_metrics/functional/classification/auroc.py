@@ -113,17 +113,9 @@ def auroc(
     """
     require_average(average, SCORE_AVERAGES)
     require_max_fpr(max_fpr, task)
+    options: dict[str, Any] = {"thresholds": thresholds, "ignore_index": ignore_index, "validate_args": validate_args}
     curves = read_curves(
-        preds,
-        target,
-        task,
-        sample_weight,
-        num_classes=num_classes,
-        num_labels=num_labels,
-        logits=logits,
-        thresholds=thresholds,
-        ignore_index=ignore_index,
-        validate_args=validate_args,
+        preds, target, task, sample_weight, num_classes=num_classes, num_labels=num_labels, logits=logits, **options
     )
     return auroc_value(curves, average, max_fpr)
 

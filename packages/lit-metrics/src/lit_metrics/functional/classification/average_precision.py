@@ -50,17 +50,9 @@ def average_precision(
         tensor(0.8333, dtype=torch.float64)
     """
     require_average(average, SCORE_AVERAGES)
+    options: dict[str, Any] = {"thresholds": thresholds, "ignore_index": ignore_index, "validate_args": validate_args}
     curves = read_curves(
-        preds,
-        target,
-        task,
-        sample_weight,
-        num_classes=num_classes,
-        num_labels=num_labels,
-        logits=logits,
-        thresholds=thresholds,
-        ignore_index=ignore_index,
-        validate_args=validate_args,
+        preds, target, task, sample_weight, num_classes=num_classes, num_labels=num_labels, logits=logits, **options
     )
     return average_precision_value(curves, average)
 

@@ -7,10 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 import torch
 
 from lit_metrics.functional.classification._curves import CurveConfig
-from lit_metrics.functional.classification._probabilities import (
-    probabilities,
-    raise_if_invalid_probabilities,
-)
+from lit_metrics.functional.classification._probabilities import probabilities, raise_if_invalid_probabilities
 
 if TYPE_CHECKING:
     from torch import Tensor

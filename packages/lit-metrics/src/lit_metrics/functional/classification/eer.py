@@ -82,17 +82,9 @@ def eer(
         tensor(0.5000, dtype=torch.float64)
     """
     require_average(average, LINE_AVERAGES)
+    options: dict[str, Any] = {"thresholds": thresholds, "ignore_index": ignore_index, "validate_args": validate_args}
     curves = read_curves(
-        preds,
-        target,
-        task,
-        sample_weight,
-        num_classes=num_classes,
-        num_labels=num_labels,
-        logits=logits,
-        thresholds=thresholds,
-        ignore_index=ignore_index,
-        validate_args=validate_args,
+        preds, target, task, sample_weight, num_classes=num_classes, num_labels=num_labels, logits=logits, **options
     )
     return eer_value(curves, average)
 
@@ -197,17 +189,9 @@ def logauc(
     """
     require_average(average, LOGAUC_AVERAGES)
     require_fpr_range(fpr_range)
+    options: dict[str, Any] = {"thresholds": thresholds, "ignore_index": ignore_index, "validate_args": validate_args}
     curves = read_curves(
-        preds,
-        target,
-        task,
-        sample_weight,
-        num_classes=num_classes,
-        num_labels=num_labels,
-        logits=logits,
-        thresholds=thresholds,
-        ignore_index=ignore_index,
-        validate_args=validate_args,
+        preds, target, task, sample_weight, num_classes=num_classes, num_labels=num_labels, logits=logits, **options
     )
     return logauc_value(curves, fpr_range, average)
 
@@ -226,17 +210,8 @@ def binary_logauc(
     """Area under the ROC over the logarithm of the false positive rate: how good the very first finds are.
 
     The trapezoidal rule over log10 of the rate, between the ends of `fpr_range`, divided by its width there (Mysinger
-    and Shoichet 2010). Other arguments and errors are those of `binary_precision_recall_curve`.
-
-    Args:
-        preds: `(N, ...)` scores.
-        target: `(N, ...)` labels 0 and 1.
-        fpr_range: Lowest and highest false positive rate, above 0.
-        thresholds: As there.
-        ignore_index: As there.
-        validate_args: As there.
-        logits: As there.
-        sample_weight: As there.
+    and Shoichet 2010). `fpr_range` is the lowest and the highest false positive rate, above 0; other arguments and
+    errors are those of `binary_precision_recall_curve`.
 
     Returns:
         Value in [0, 1], float64; nan without positives or negatives.

@@ -9,7 +9,7 @@ from lit_metrics.functional.classification._task import (
     MultidimAverage,
     Task,
     binary_config,
-    make_config,
+    classless_config,
     multiclass_config,
     multilabel_config,
     require_average,
@@ -153,18 +153,8 @@ def fbeta_score(
     """
     require_beta(beta)
     require_average(average)
-    config = make_config(
-        task,
-        threshold,
-        num_classes,
-        num_labels,
-        average,
-        multidim_average,
-        top_k,
-        ignore_index,
-        validate_args,
-        logits,
-        classless=True,
+    config = classless_config(
+        task, threshold, num_classes, num_labels, average, multidim_average, top_k, ignore_index, validate_args, logits
     )
     return fbeta_value(count(config, preds, target, sample_weight), average, zero_division, beta)
 
@@ -278,17 +268,7 @@ def f1_score(
         tensor(0.7500, dtype=torch.float64)
     """
     require_average(average)
-    config = make_config(
-        task,
-        threshold,
-        num_classes,
-        num_labels,
-        average,
-        multidim_average,
-        top_k,
-        ignore_index,
-        validate_args,
-        logits,
-        classless=True,
+    config = classless_config(
+        task, threshold, num_classes, num_labels, average, multidim_average, top_k, ignore_index, validate_args, logits
     )
     return fbeta_value(count(config, preds, target, sample_weight), average, zero_division)

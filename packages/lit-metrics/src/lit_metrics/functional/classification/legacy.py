@@ -73,11 +73,7 @@ def _counts(pred: Any, target: Any, num_classes: int | None, argmax_dim: int = 1
 
 
 def stat_scores_multiple_classes(
-    pred: Any,
-    target: Any,
-    num_classes: int | None = None,
-    argmax_dim: int = 1,
-    reduction: Reduction = "none",
+    pred: Any, target: Any, num_classes: int | None = None, argmax_dim: int = 1, reduction: Reduction = "none"
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
     """True positives, false positives, true negatives, false negatives and support of each class.
 

@@ -8,10 +8,7 @@ import torch
 
 from lit_metrics._inputs import as_tensor, to_float
 from lit_metrics.functional.classification._curves import CurveConfig
-from lit_metrics.functional.classification._probabilities import (
-    probabilities,
-    raise_if_invalid_probabilities,
-)
+from lit_metrics.functional.classification._probabilities import probabilities, raise_if_invalid_probabilities
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -91,17 +91,9 @@ def recall_at_fixed_precision(
         (tensor(1., dtype=torch.float64), tensor(0.3500, dtype=torch.float64))
     """
     require_rate(min_precision, "min_precision")
+    options: dict[str, Any] = {"thresholds": thresholds, "ignore_index": ignore_index, "validate_args": validate_args}
     curves = read_curves(
-        preds,
-        target,
-        task,
-        sample_weight,
-        num_classes=num_classes,
-        num_labels=num_labels,
-        logits=logits,
-        thresholds=thresholds,
-        ignore_index=ignore_index,
-        validate_args=validate_args,
+        preds, target, task, sample_weight, num_classes=num_classes, num_labels=num_labels, logits=logits, **options
     )
     return recall_at_fixed_precision_value(curves, min_precision)
 
@@ -119,18 +111,8 @@ def binary_recall_at_fixed_precision(
 ) -> tuple[Tensor, Tensor]:
     """Highest recall among the thresholds whose precision is at least `min_precision`.
 
-    Among equals the point with the highest precision counts. Other arguments and errors are those of
-    `binary_precision_recall_curve`.
-
-    Args:
-        preds: `(N, ...)` scores.
-        target: `(N, ...)` labels 0 and 1.
-        min_precision: Least precision, in [0, 1].
-        thresholds: As there.
-        ignore_index: As there.
-        validate_args: As there.
-        logits: As there.
-        sample_weight: As there.
+    Among equals the point with the highest precision counts. `min_precision` is in [0, 1]; other
+    arguments and errors are those of `binary_precision_recall_curve`.
 
     Returns:
         The recall, float64, and its threshold. If no threshold meets the demand, 0 and nan; without positives, nan
@@ -224,17 +206,9 @@ def precision_at_fixed_recall(
         (tensor(0.6667, dtype=torch.float64), tensor(0.3500, dtype=torch.float64))
     """
     require_rate(min_recall, "min_recall")
+    options: dict[str, Any] = {"thresholds": thresholds, "ignore_index": ignore_index, "validate_args": validate_args}
     curves = read_curves(
-        preds,
-        target,
-        task,
-        sample_weight,
-        num_classes=num_classes,
-        num_labels=num_labels,
-        logits=logits,
-        thresholds=thresholds,
-        ignore_index=ignore_index,
-        validate_args=validate_args,
+        preds, target, task, sample_weight, num_classes=num_classes, num_labels=num_labels, logits=logits, **options
     )
     return precision_at_fixed_recall_value(curves, min_recall)
 
@@ -252,18 +226,8 @@ def binary_precision_at_fixed_recall(
 ) -> tuple[Tensor, Tensor]:
     """Highest precision among the thresholds whose recall is at least `min_recall`.
 
-    Among equals the point with the highest recall counts. Other arguments and errors are those of
-    `binary_precision_recall_curve`.
-
-    Args:
-        preds: `(N, ...)` scores.
-        target: `(N, ...)` labels 0 and 1.
-        min_recall: Least recall, in [0, 1].
-        thresholds: As there.
-        ignore_index: As there.
-        validate_args: As there.
-        logits: As there.
-        sample_weight: As there.
+    Among equals the point with the highest recall counts. `min_recall` is in [0, 1]; other
+    arguments and errors are those of `binary_precision_recall_curve`.
 
     Returns:
         The precision, float64, and its threshold. If no threshold meets the demand, 0 and nan; without positives, nan
@@ -357,17 +321,9 @@ def sensitivity_at_specificity(
         (tensor(0.5000, dtype=torch.float64), tensor(0.8000, dtype=torch.float64))
     """
     require_rate(min_specificity, "min_specificity")
+    options: dict[str, Any] = {"thresholds": thresholds, "ignore_index": ignore_index, "validate_args": validate_args}
     curves = read_curves(
-        preds,
-        target,
-        task,
-        sample_weight,
-        num_classes=num_classes,
-        num_labels=num_labels,
-        logits=logits,
-        thresholds=thresholds,
-        ignore_index=ignore_index,
-        validate_args=validate_args,
+        preds, target, task, sample_weight, num_classes=num_classes, num_labels=num_labels, logits=logits, **options
     )
     return sensitivity_at_specificity_value(curves, min_specificity)
 
@@ -385,18 +341,8 @@ def binary_sensitivity_at_specificity(
 ) -> tuple[Tensor, Tensor]:
     """Highest sensitivity among the thresholds whose specificity is at least `min_specificity`.
 
-    Among equals the point with the highest specificity counts. An infinite threshold is the point above
-    all scores. Other arguments and errors are those of `binary_precision_recall_curve`.
-
-    Args:
-        preds: `(N, ...)` scores.
-        target: `(N, ...)` labels 0 and 1.
-        min_specificity: Least specificity, in [0, 1].
-        thresholds: As there.
-        ignore_index: As there.
-        validate_args: As there.
-        logits: As there.
-        sample_weight: As there.
+    Among equals the point with the highest specificity counts. An infinite threshold is the point above all
+    scores. `min_specificity` is in [0, 1]; other arguments and errors are those of `binary_precision_recall_curve`.
 
     Returns:
         The sensitivity, float64, and its threshold. If no threshold meets the demand, 0 and
@@ -490,17 +436,9 @@ def specificity_at_sensitivity(
         (tensor(0.5000, dtype=torch.float64), tensor(0.3500, dtype=torch.float64))
     """
     require_rate(min_sensitivity, "min_sensitivity")
+    options: dict[str, Any] = {"thresholds": thresholds, "ignore_index": ignore_index, "validate_args": validate_args}
     curves = read_curves(
-        preds,
-        target,
-        task,
-        sample_weight,
-        num_classes=num_classes,
-        num_labels=num_labels,
-        logits=logits,
-        thresholds=thresholds,
-        ignore_index=ignore_index,
-        validate_args=validate_args,
+        preds, target, task, sample_weight, num_classes=num_classes, num_labels=num_labels, logits=logits, **options
     )
     return specificity_at_sensitivity_value(curves, min_sensitivity)
 
@@ -518,18 +456,8 @@ def binary_specificity_at_sensitivity(
 ) -> tuple[Tensor, Tensor]:
     """Highest specificity among the thresholds whose sensitivity is at least `min_sensitivity`.
 
-    Among equals the point with the highest sensitivity counts. An infinite threshold is the point above
-    all scores. Other arguments and errors are those of `binary_precision_recall_curve`.
-
-    Args:
-        preds: `(N, ...)` scores.
-        target: `(N, ...)` labels 0 and 1.
-        min_sensitivity: Least sensitivity, in [0, 1].
-        thresholds: As there.
-        ignore_index: As there.
-        validate_args: As there.
-        logits: As there.
-        sample_weight: As there.
+    Among equals the point with the highest sensitivity counts. An infinite threshold is the point above all
+    scores. `min_sensitivity` is in [0, 1]; other arguments and errors are those of `binary_precision_recall_curve`.
 
     Returns:
         The specificity, float64, and its threshold. If no threshold meets the demand, 0 and

@@ -9,6 +9,7 @@ from lit_metrics.functional.classification._task import (
     MultidimAverage,
     Task,
     binary_config,
+    classless_config,
     make_config,
     multiclass_config,
     multilabel_config,
@@ -139,18 +140,8 @@ def precision(
         tensor(0.7500, dtype=torch.float64)
     """
     require_average(average)
-    config = make_config(
-        task,
-        threshold,
-        num_classes,
-        num_labels,
-        average,
-        multidim_average,
-        top_k,
-        ignore_index,
-        validate_args,
-        logits,
-        classless=True,
+    config = classless_config(
+        task, threshold, num_classes, num_labels, average, multidim_average, top_k, ignore_index, validate_args, logits
     )
     return precision_value(count(config, preds, target, sample_weight), average, zero_division)
 

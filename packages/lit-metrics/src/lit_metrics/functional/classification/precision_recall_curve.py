@@ -47,11 +47,7 @@ def _line(curves: Curves, points: Points, g: int) -> OneCurve:
     rows = points.is_point[:, g].nonzero().flatten().flip(0)
     precision, recall = points.precision[rows, g], points.tpr[rows, g]
     end = precision.new_tensor([1.0, 0.0])
-    return (
-        torch.cat([precision, end[:1]]),
-        torch.cat([recall, end[1:]]),
-        curves.shown(points.thresholds[rows, g]),
-    )
+    return (torch.cat([precision, end[:1]]), torch.cat([recall, end[1:]]), curves.shown(points.thresholds[rows, g]))
 
 
 def _mean_line(curves: Curves, lines: list[OneCurve]) -> OneCurve:

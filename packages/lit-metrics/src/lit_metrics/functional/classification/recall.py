@@ -10,6 +10,7 @@ from lit_metrics.functional.classification._task import (
     MultidimAverage,
     Task,
     binary_config,
+    classless_config,
     make_config,
     multiclass_config,
     multilabel_config,
@@ -140,18 +141,8 @@ def recall(
         tensor(0.7500, dtype=torch.float64)
     """
     require_average(average, RECALL_AVERAGES)
-    config = make_config(
-        task,
-        threshold,
-        num_classes,
-        num_labels,
-        average,
-        multidim_average,
-        top_k,
-        ignore_index,
-        validate_args,
-        logits,
-        classless=True,
+    config = classless_config(
+        task, threshold, num_classes, num_labels, average, multidim_average, top_k, ignore_index, validate_args, logits
     )
     return recall_value(count(config, preds, target, sample_weight), average, zero_division)
 

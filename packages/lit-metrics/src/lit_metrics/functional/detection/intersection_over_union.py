@@ -83,11 +83,7 @@ def overlap_value(total: Tensor, count: Tensor, by_class: Sequence[Tensor] | Non
 
 
 def intersection_over_union(
-    preds: Any,
-    target: Any,
-    iou_threshold: float | None = None,
-    replacement_val: float = 0,
-    aggregate: bool = True,
+    preds: Any, target: Any, iou_threshold: float | None = None, replacement_val: float = 0, aggregate: bool = True
 ) -> Tensor:
     """Intersection over union of pairs of boxes, `|A and B| / |A or B|`.
 
@@ -113,11 +109,7 @@ def intersection_over_union(
 
 
 def generalized_intersection_over_union(
-    preds: Any,
-    target: Any,
-    iou_threshold: float | None = None,
-    replacement_val: float = 0,
-    aggregate: bool = True,
+    preds: Any, target: Any, iou_threshold: float | None = None, replacement_val: float = 0, aggregate: bool = True
 ) -> Tensor:
     """IoU less the share of the smallest box around both that neither covers.
 
@@ -139,11 +131,7 @@ def generalized_intersection_over_union(
 
 
 def distance_intersection_over_union(
-    preds: Any,
-    target: Any,
-    iou_threshold: float | None = None,
-    replacement_val: float = 0,
-    aggregate: bool = True,
+    preds: Any, target: Any, iou_threshold: float | None = None, replacement_val: float = 0, aggregate: bool = True
 ) -> Tensor:
     """IoU less the squared distance of the centres over the squared diagonal of the box around both.
 
@@ -164,11 +152,7 @@ def distance_intersection_over_union(
 
 
 def complete_intersection_over_union(
-    preds: Any,
-    target: Any,
-    iou_threshold: float | None = None,
-    replacement_val: float = 0,
-    aggregate: bool = True,
+    preds: Any, target: Any, iou_threshold: float | None = None, replacement_val: float = 0, aggregate: bool = True
 ) -> Tensor:
     """Distance IoU less a term for the difference of the aspect ratios.
 

@@ -86,16 +86,10 @@ def relative_average_spectral_error(preds: Any, target: Any, window_size: int = 
     pixel and `M` the target's mean over bands in that window; then the mean over pixels whose window is inside, and
     over images.
 
-    Args:
-        preds: `(N, C, H, W)`.
-        target: The same shape.
-        window_size: Side of the window in pixels.
+    Arguments and errors: see `root_mean_squared_error_using_sliding_window`.
 
     Returns:
         Float64, in percent; lower is better.
-
-    Raises:
-        ValueError: If the shapes differ or the images are not larger than the window.
 
     Example:
         >>> import torch

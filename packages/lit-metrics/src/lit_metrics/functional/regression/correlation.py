@@ -112,18 +112,11 @@ def concordance_corrcoef(preds: Any, target: Any, *, sample_weight: Any = None) 
     How close pairs lie to the line of equality; variances are those of samples (divided by N - 1), N being the sum of
     weights. See Lin, A concordance correlation coefficient to evaluate reproducibility, 1989.
 
-    Args:
-        preds: `(N,)`, or `(N, D)` for D outputs.
-        target: The same shape.
-        sample_weight: `(N,)` weights.
+    Arguments and errors: see `pearson_corrcoef`.
 
     Returns:
         Value in [-1, 1], float64; `(D,)` for several outputs; 0 if one side is constant (torchmetrics: nan); nan if
         both are the same constant, or for less than two samples.
-
-    Raises:
-        ValueError: If the shapes differ.
-        TypeError: If the inputs are not real numbers.
 
     Example:
         >>> from lit_metrics.functional import concordance_corrcoef

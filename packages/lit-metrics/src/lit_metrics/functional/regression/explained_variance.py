@@ -208,12 +208,7 @@ def relative_squared_error(preds: Any, target: Any, squared: bool = True, *, sam
 
 
 def normalized_root_mean_squared_error(
-    preds: Any,
-    target: Any,
-    normalization: Normalization = "mean",
-    num_outputs: int = 1,
-    *,
-    sample_weight: Any = None,
+    preds: Any, target: Any, normalization: Normalization = "mean", num_outputs: int = 1, *, sample_weight: Any = None
 ) -> Tensor:
     """Root of the mean squared error, divided by a size of the targets.
 

@@ -7,13 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from lit_metrics.functional.regression._scores import (
-    OldReduction,
-    difference,
-    old_reduce,
-    real_pair,
-    reduce_scores,
-)
+from lit_metrics.functional.regression._scores import OldReduction, difference, old_reduce, real_pair, reduce_scores
 
 if TYPE_CHECKING:
     from torch import Tensor

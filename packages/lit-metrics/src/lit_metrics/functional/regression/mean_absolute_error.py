@@ -125,17 +125,10 @@ def symmetric_mean_absolute_percentage_error(preds: Any, target: Any, *, sample_
 
     Where prediction and target are both 0 the error is 0. See Makridakis, Accuracy measures, 1993.
 
-    Args:
-        preds: Any shape.
-        target: The same shape.
-        sample_weight: `(N,)` weights, or one per element.
+    Arguments and errors: see `mean_absolute_percentage_error`.
 
     Returns:
         Value in [0, 2], float64; nan for no samples.
-
-    Raises:
-        ValueError: If the shapes differ.
-        TypeError: If the inputs are not real numbers.
 
     Example:
         >>> from lit_metrics.functional import symmetric_mean_absolute_percentage_error
@@ -148,17 +141,10 @@ def symmetric_mean_absolute_percentage_error(preds: Any, target: Any, *, sample_
 def weighted_mean_absolute_percentage_error(preds: Any, target: Any, *, sample_weight: Any = None) -> Tensor:
     """Sum of absolute errors relative to the sum of absolute targets, `sum |preds - target| / sum |target|`.
 
-    Args:
-        preds: Any shape.
-        target: The same shape.
-        sample_weight: `(N,)` weights, or one per element.
+    Arguments and errors: see `mean_absolute_percentage_error`.
 
     Returns:
         Value in [0, inf), float64; inf (or nan, for perfect predictions) if all targets are 0; nan for no samples.
-
-    Raises:
-        ValueError: If the shapes differ.
-        TypeError: If the inputs are not real numbers.
 
     Example:
         >>> from lit_metrics.functional import weighted_mean_absolute_percentage_error

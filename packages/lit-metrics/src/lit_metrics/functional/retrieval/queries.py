@@ -44,16 +44,10 @@ def retrieval_average_precision(preds: Any, target: Any, top_k: int | None = Non
 
     With `top_k`, the mean over the relevant documents among the first `top_k`.
 
-    Args:
-        preds: `(N,)` scores of a query's documents, or `(Q, N)`; ties count as the mean over their orders.
-        target: The same shape, relevance 0 or 1.
-        top_k: Number of places that count; all if `None`.
+    Arguments and errors: see `retrieval_reciprocal_rank`.
 
     Returns:
         Value in [0, 1], float64; 0 if none of the first `top_k` is relevant, nan if no document is.
-
-    Raises:
-        ValueError: If the shapes differ, a score is NaN, or a value or option is out of its range.
 
     Example:
         >>> from lit_metrics.functional import retrieval_average_precision
@@ -92,16 +86,10 @@ def retrieval_precision(preds: Any, target: Any, top_k: int | None = None, adapt
 def retrieval_recall(preds: Any, target: Any, top_k: int | None = None) -> Tensor:
     """Recall: the share of the relevant documents that is among the first `top_k`.
 
-    Args:
-        preds: `(N,)` scores of a query's documents, or `(Q, N)`; ties count as the mean over their orders.
-        target: The same shape, relevance 0 or 1.
-        top_k: Number of places that count; all if `None`.
+    Arguments and errors: see `retrieval_reciprocal_rank`.
 
     Returns:
         Value in [0, 1], float64; nan if no document is relevant.
-
-    Raises:
-        ValueError: If the shapes differ, a score is NaN, or a value or option is out of its range.
 
     Example:
         >>> from lit_metrics.functional import retrieval_recall
@@ -115,16 +103,10 @@ def retrieval_recall(preds: Any, target: Any, top_k: int | None = None) -> Tenso
 def retrieval_hit_rate(preds: Any, target: Any, top_k: int | None = None) -> Tensor:
     """Hit rate: whether one of the first `top_k` documents is relevant.
 
-    Args:
-        preds: `(N,)` scores of a query's documents, or `(Q, N)`; ties count as the mean over their orders.
-        target: The same shape, relevance 0 or 1.
-        top_k: Number of places that count; all if `None`.
+    Arguments and errors: see `retrieval_reciprocal_rank`.
 
     Returns:
         0 or 1, float64; for ties a probability.
-
-    Raises:
-        ValueError: If the shapes differ, a score is NaN, or a value or option is out of its range.
 
     Example:
         >>> from lit_metrics.functional import retrieval_hit_rate
@@ -138,16 +120,10 @@ def retrieval_hit_rate(preds: Any, target: Any, top_k: int | None = None) -> Ten
 def retrieval_fall_out(preds: Any, target: Any, top_k: int | None = None) -> Tensor:
     """Fall-out: the share of the irrelevant documents that is among the first `top_k`.
 
-    Args:
-        preds: `(N,)` scores of a query's documents, or `(Q, N)`; ties count as the mean over their orders.
-        target: The same shape, relevance 0 or 1.
-        top_k: Number of places that count; all if `None`.
+    Arguments and errors: see `retrieval_reciprocal_rank`.
 
     Returns:
         Value in [0, 1], float64, less is better; nan if every document is relevant.
-
-    Raises:
-        ValueError: If the shapes differ, a score is NaN, or a value or option is out of its range.
 
     Example:
         >>> from lit_metrics.functional import retrieval_fall_out
@@ -161,15 +137,10 @@ def retrieval_fall_out(preds: Any, target: Any, top_k: int | None = None) -> Ten
 def retrieval_r_precision(preds: Any, target: Any) -> Tensor:
     """R-precision: the precision at as many places as there are relevant documents.
 
-    Args:
-        preds: `(N,)` scores of a query's documents, or `(Q, N)`; ties count as the mean over their orders.
-        target: The same shape, relevance 0 or 1.
+    Arguments and errors: see `retrieval_reciprocal_rank`.
 
     Returns:
         Value in [0, 1], float64; nan if no document is relevant.
-
-    Raises:
-        ValueError: If the shapes differ, a score is NaN, or a value or option is out of its range.
 
     Example:
         >>> from lit_metrics.functional import retrieval_r_precision

@@ -71,9 +71,7 @@ def word_error_rate(preds: Texts, target: Texts) -> Tensor:
 def char_error_rate(preds: Texts, target: Texts) -> Tensor:
     """Character error rate: `word_error_rate` with characters, white space included, in place of words.
 
-    Args:
-        preds: A string or a list of strings.
-        target: As many references.
+    Arguments: see `word_error_rate`.
 
     Example:
         >>> from lit_metrics.functional import char_error_rate
@@ -90,9 +88,7 @@ def match_error_rate(preds: Texts, target: Texts) -> Tensor:
     Morris, Maier and Green, "From WER and RIL to MER and WIL", 2004. The alignment is that of `jiwer`; torchmetrics
     takes the longer text's length for the columns, which is too few where words are both deleted and inserted.
 
-    Args:
-        preds: A string or a list of strings.
-        target: As many references.
+    Arguments: see `word_error_rate`.
 
     Returns:
         Value in [0, 1], float64; nan if there are no words.
@@ -111,9 +107,7 @@ def word_information_preserved(preds: Texts, target: Texts) -> Tensor:
 
     Source and alignment as for `match_error_rate`, and so the difference from torchmetrics.
 
-    Args:
-        preds: A string or a list of strings.
-        target: As many references.
+    Arguments: see `word_error_rate`.
 
     Returns:
         Value in [0, 1], float64; nan if either side has no words.
@@ -130,9 +124,7 @@ def word_information_preserved(preds: Texts, target: Texts) -> Tensor:
 def word_information_lost(preds: Texts, target: Texts) -> Tensor:
     """Word information lost: one less `word_information_preserved`.
 
-    Args:
-        preds: A string or a list of strings.
-        target: As many references.
+    Arguments: see `word_error_rate`.
 
     Example:
         >>> from lit_metrics.functional import word_information_lost
