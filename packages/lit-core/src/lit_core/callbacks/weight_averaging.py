@@ -17,10 +17,13 @@ class WeightAveraging(AveragingCallback):
     :meth:`should_update` says so. Training itself goes on with the weights in training. Checkpoints hold the average in
     ``state_dict`` and the weights in training in ``current_model_state``; a resumed run goes on exactly.
 
+    Where a strategy spreads the weights over processes, each averages the parts that it holds.
+
     Args:
         device: where the average is kept; that of the module by default.
         use_buffers: average buffers (running statistics) too; otherwise they are those of the weights in training.
-        options: more arguments of ``AveragedModel``: ``avg_fn`` or ``multi_avg_fn``.
+        options: more arguments of ``AveragedModel``: ``avg_fn`` or ``multi_avg_fn``, which get parts of weights where a
+            process holds parts.
 
     Example:
         >>> from lit_core.callbacks import WeightAveraging
