@@ -77,11 +77,14 @@ def test_all_processes_raise_at_one_step_before_the_next_save(tmp_path: Path) ->
     assert all("the disk is gone" in text for _, _, text in ends)
 
 
-def fit_in_parts(folder: Path, devices: int, ckpt_path: Any = None, *, background: bool, **options: Any) -> Trainer:
+sharded = partial(FSDPStrategy, start="fork", state_dict_type="sharded", wrap=["Linear"])
+
+
+def fit_in_parts(
+    folder: Path, devices: int, ckpt_path: Any = None, *, background: bool, strategy: Any = None, **options: Any
+) -> Trainer:
     torch.manual_seed(11)
-    strategy: Any = "auto"
-    if devices > 1:
-        strategy = FSDPStrategy(indices=range(devices), start="fork", state_dict_type="sharded", wrap=["Linear"])
+    strategy = strategy or ("auto" if devices == 1 else sharded)
     saver = ModelCheckpoint(
         folder / "kept", monitor="train_loss_step", every_n_train_steps=3, save_top_k=1, background=background
     )
@@ -179,6 +182,13 @@ def test_a_process_killed_while_it_writes_leaves_the_checkpoint_before(
     fit_in_parts(tmp_path, 2, "last", background=True, max_epochs=2)
     assert_same(load(resolve_checkpoint(kept, "last")), load(resolve_checkpoint(foreground, "last")))
     assert [path.name for path in kept.glob("*.ckpt")] == [path.name for path in foreground.glob("*.ckpt")]
+
+
+def test_one_process_of_a_strategy_that_shards_writes_in_the_background_too(tmp_path: Path, foreground: Path) -> None:
+    trainer = fit_in_parts(tmp_path, 1, background=True, max_epochs=2, strategy=sharded)
+    assert_same(
+        load(trainer.checkpoint_callback.last_model_path), load(resolve_checkpoint(foreground, "last")), exact=False
+    )
 
 
 def test_an_error_of_one_thread_ends_all_processes_at_one_step_before_the_next_save(

@@ -35,9 +35,9 @@ class Group:
         """As it was given.
 
         Raises:
-            RuntimeError: if it is the default one, of several processes, and this is a thread beside the training.
+            RuntimeError: if it is the default one, and this is a thread beside the training.
         """
-        if self._process_group is None and in_background() and not self.is_alone and dist.get_world_size() > 1:
+        if self._process_group is None and in_background() and not self.is_alone:
             raise RuntimeError(
                 "In a BackgroundSaver, ShardedCheckpointIO cannot use the default process group, which the training "
                 "uses meanwhile. Give it one of its own: with ShardedCheckpointIO().apart() as io: ..."

@@ -1,7 +1,7 @@
 """Where checkpoints are written: by process 0, or by all processes together, each the parts that it holds."""
 
 from collections.abc import Callable
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 from lit_checkpoint import CheckpointIO
@@ -45,16 +45,19 @@ def among_writers(trainer: "Trainer", function: Callable[[], Any]) -> Any:
     return result
 
 
-def io_beside_training(io: CheckpointIO) -> AbstractContextManager[CheckpointIO]:
-    """The same format for threads that write while training goes on; entered by all processes.
+def io_beside_training(trainer: "Trainer") -> AbstractContextManager[CheckpointIO]:
+    """The format for threads that write while training goes on; entered by all processes.
 
     Raises:
-        ValueError: if the format has none.
+        ValueError: if all processes write together, and the format has none.
     """
+    io = trainer.checkpoint_io
     apart: Callable[[], AbstractContextManager[CheckpointIO]] | None = getattr(io, "apart", None)
-    if apart is None:
+    if apart is not None:
+        return apart()
+    if saves_together(trainer):
         raise ValueError(
             "ModelCheckpoint(background=True) writes in threads, which must not meet where training does, and "
             f"{type(io).__name__} has no apart() for that, as ShardedCheckpointIO has: leave background out."
         )
-    return apart()
+    return nullcontext(io)

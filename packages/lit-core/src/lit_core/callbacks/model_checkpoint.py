@@ -167,11 +167,11 @@ class ModelCheckpoint(Callback):
             return
         if self.dirpath is None:
             self.dirpath = f"{(trainer.log_dir or trainer.default_root_dir).rstrip('/')}/checkpoints"
-        io, together = trainer.checkpoint_io, saves_together(trainer)
-        if self.background and together:
+        io = trainer.checkpoint_io
+        if self.background:
             self._beside = ExitStack()
-            io = self._beside.enter_context(io_beside_training(io))
-        if trainer.is_global_zero or together:
+            io = self._beside.enter_context(io_beside_training(trainer))
+        if trainer.is_global_zero or saves_together(trainer):
             self._manager = self._make_manager(io, save_last=self.save_last)
             self._saver = BackgroundSaver(self._manager.save) if self.background else None
         self._scored = self._elsewhere = None
