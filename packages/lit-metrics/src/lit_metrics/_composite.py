@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import copy
 from abc import abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import torch
+from torch import nn
 
+from lit_metrics._state import StateValue
 from lit_metrics.metric import Metric, sync_together
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
-
-    from torch import nn
     from typing_extensions import Self
-
-    from lit_metrics._state import StateValue
 
 Inputs = tuple[tuple[Any, ...], dict[str, Any]]
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import functools
 import warnings
+from collections.abc import Callable
 from types import FunctionType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,12 +15,7 @@ from torch._C import _set_grad_enabled as set_grad_enabled  # torch.set_grad_ena
 from torch.compiler import is_compiling
 
 from lit_metrics._inputs import deferred_checks
-from lit_metrics._state import State, copy_out
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from lit_metrics._state import StateValue
+from lit_metrics._state import State, StateValue, copy_out
 
 
 def guard_update(fn: Callable[..., Any]) -> Callable[..., None]:

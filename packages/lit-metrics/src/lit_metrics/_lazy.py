@@ -9,14 +9,12 @@ from __future__ import annotations
 
 import re
 import sys
+from collections.abc import Callable
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
+from typing import Any
 
 _ROOT = Path(__file__).parent
 _LINE = re.compile(r"^from ([\w.]+) import (?:\(\s*)?(?:(\w+) as \2|\*)", re.MULTILINE)

@@ -14,14 +14,13 @@ import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 import torch.distributed as dist
 from torch import Tensor
 
-if TYPE_CHECKING:
-    from lit_metrics._state import Reduction, StateValue
+from lit_metrics._state import Reduction, StateValue
 
 GatherFn = Callable[..., list[Tensor]]
 

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Sequence
+from typing import Any
 
 from torch import Tensor
 
-from lit_metrics._composite import Composite
+from lit_metrics._composite import Composite, Inputs
 from lit_metrics.metric import Metric
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
-    from lit_metrics._composite import Inputs
 
 
 class CompositionalMetric(Composite):

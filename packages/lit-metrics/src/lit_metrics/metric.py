@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import inspect
 from abc import abstractmethod
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -13,6 +14,7 @@ from torch import Tensor, nn
 
 from lit_metrics import _sync
 from lit_metrics._guards import guard_compute, guard_update
+from lit_metrics._inputs import Validation
 from lit_metrics._operators import Arithmetic
 from lit_metrics._state import (
     REDUCTIONS,
@@ -28,11 +30,7 @@ from lit_metrics._state import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
-
     from typing_extensions import Self
-
-    from lit_metrics._inputs import Validation
 
 COUNT_KEY = "_update_count"
 

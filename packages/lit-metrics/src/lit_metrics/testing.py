@@ -11,8 +11,9 @@ import multiprocessing
 import pickle
 import tempfile
 import warnings
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -34,11 +35,7 @@ from lit_metrics._batches import (
 )
 from lit_metrics._inputs import deferred_checks
 from lit_metrics._sync import gloo_group
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
-    from lit_metrics.metric import Metric
+from lit_metrics.metric import Metric
 
 __all__ = ["LAWS", "check_metric"]
 

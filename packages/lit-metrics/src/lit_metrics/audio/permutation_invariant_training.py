@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import inspect
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import Any
+
+from torch import Tensor
 
 from lit_metrics.audio.signal_ratios import SignalScore
 from lit_metrics.functional.audio.permutation_invariant_training import (
@@ -13,11 +16,6 @@ from lit_metrics.functional.audio.permutation_invariant_training import (
     require_pit,
 )
 from lit_metrics.metric import Metric
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from torch import Tensor
 
 
 class PermutationInvariantTraining(SignalScore):

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 
+from lit_metrics._inputs import Validation
 from lit_metrics.functional.classification._curves import (
     CurveAverage,
     Curves,
@@ -14,11 +15,8 @@ from lit_metrics.functional.classification._curves import (
     curve_state,
     make_curve_config,
 )
+from lit_metrics.functional.classification._task import Task
 from lit_metrics.metric import Metric
-
-if TYPE_CHECKING:
-    from lit_metrics._inputs import Validation
-    from lit_metrics.functional.classification._task import Task
 
 
 class CurveMetric(Metric):

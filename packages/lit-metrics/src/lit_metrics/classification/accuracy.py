@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from torch import Tensor
 
 from lit_metrics.classification.stat_scores import BinaryTask, MulticlassTask, MultilabelTask, StatScoresMetric
 from lit_metrics.functional.classification._task import RECALL_AVERAGES
 from lit_metrics.functional.classification.accuracy import accuracy_value, hamming_distance_value
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
-    from lit_metrics.functional.classification.stat_scores import Counts
+from lit_metrics.functional.classification.stat_scores import Counts
 
 
 class Accuracy(StatScoresMetric):

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from torch import Tensor
+
+from lit_metrics._inputs import Validation
 from lit_metrics.classification.stat_scores import StatScoresMetric
+from lit_metrics.functional.classification._task import Task
 from lit_metrics.functional.classification.agreement import (
     KappaWeights,
     cohen_kappa_value,
@@ -12,13 +16,7 @@ from lit_metrics.functional.classification.agreement import (
     require_kappa_task,
     require_weights,
 )
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
-    from lit_metrics._inputs import Validation
-    from lit_metrics.functional.classification._task import Task
-    from lit_metrics.functional.classification.stat_scores import Counts
+from lit_metrics.functional.classification.stat_scores import Counts
 
 
 class MatthewsCorrCoef(StatScoresMetric):

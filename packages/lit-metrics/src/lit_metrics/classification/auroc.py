@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from torch import Tensor
+
+from lit_metrics._inputs import Validation
 from lit_metrics.classification._curves import CurveMetric, MulticlassScore, MultilabelScore
-from lit_metrics.functional.classification._task import require_average
+from lit_metrics.functional.classification._curves import CurveAverage, Curves, Thresholds
+from lit_metrics.functional.classification._task import Task, require_average
 from lit_metrics.functional.classification.auroc import SCORE_AVERAGES, auroc_value, require_max_fpr
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
-    from lit_metrics._inputs import Validation
-    from lit_metrics.functional.classification._curves import CurveAverage, Curves, Thresholds
-    from lit_metrics.functional.classification._task import Task
 
 
 class AUROC(CurveMetric):

@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
+from lit_metrics._inputs import Validation
 from lit_metrics.functional.classification._probabilities import raise_if_invalid_probabilities
 from lit_metrics.functional.classification.calibration_error import (
+    Norm,
     calibration_config,
     calibration_error_state,
     calibration_error_value,
     require_bins,
 )
 from lit_metrics.metric import Metric
-
-if TYPE_CHECKING:
-    from lit_metrics._inputs import Validation
-    from lit_metrics.functional.classification.calibration_error import Norm
 
 
 class CalibrationError(Metric):

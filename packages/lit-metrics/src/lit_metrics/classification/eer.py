@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from torch import Tensor
+
+from lit_metrics._inputs import Validation
 from lit_metrics.classification._curves import BinaryCurve, CurveMetric, MulticlassCurve, MultilabelCurve
-from lit_metrics.functional.classification._task import require_average
+from lit_metrics.functional.classification._curves import CurveAverage, Curves, Thresholds
+from lit_metrics.functional.classification._task import Task, require_average
 from lit_metrics.functional.classification.eer import LOGAUC_AVERAGES, eer_value, logauc_value, require_fpr_range
 from lit_metrics.functional.classification.precision_recall_curve import LINE_AVERAGES
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
-    from lit_metrics._inputs import Validation
-    from lit_metrics.functional.classification._curves import CurveAverage, Curves, Thresholds
-    from lit_metrics.functional.classification._task import Task
 
 
 class EER(CurveMetric):

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
+from lit_metrics._inputs import Validation
+from lit_metrics.functional.classification._task import MultidimAverage
 from lit_metrics.functional.classification.exact_match import (
     exact_match_config,
     exact_match_state,
@@ -14,10 +16,6 @@ from lit_metrics.functional.classification.exact_match import (
     raise_if_any,
 )
 from lit_metrics.metric import Metric
-
-if TYPE_CHECKING:
-    from lit_metrics._inputs import Validation
-    from lit_metrics.functional.classification._task import MultidimAverage
 
 
 class ExactMatch(Metric):

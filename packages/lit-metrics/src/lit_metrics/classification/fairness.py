@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
+from torch import Tensor
 
+from lit_metrics._inputs import Validation
 from lit_metrics.functional.classification._task import binary_config
 from lit_metrics.functional.classification.fairness import (
     FairnessTask,
@@ -17,11 +19,6 @@ from lit_metrics.functional.classification.fairness import (
     stat_rates_value,
 )
 from lit_metrics.metric import Metric
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
-    from lit_metrics._inputs import Validation
 
 
 class GroupCounts(Metric):

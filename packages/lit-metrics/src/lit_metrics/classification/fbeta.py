@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from torch import Tensor
+
+from lit_metrics._inputs import Validation
 from lit_metrics.classification.stat_scores import BinaryTask, MulticlassTask, MultilabelTask, StatScoresMetric
+from lit_metrics.functional.classification._task import Average, MultidimAverage, Task
 from lit_metrics.functional.classification.fbeta import fbeta_value, require_beta
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
-    from lit_metrics._inputs import Validation
-    from lit_metrics.functional.classification._task import Average, MultidimAverage, Task
-    from lit_metrics.functional.classification.stat_scores import Counts
+from lit_metrics.functional.classification.stat_scores import Counts
 
 
 class F1Score(StatScoresMetric):

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal
+from collections.abc import Mapping
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
+from lit_metrics._inputs import Validation
 from lit_metrics.functional.classification.hinge_loss import (
     MulticlassMode,
     hinge_loss_state,
@@ -15,11 +17,6 @@ from lit_metrics.functional.classification.hinge_loss import (
     require_hinge,
 )
 from lit_metrics.metric import Metric
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from lit_metrics._inputs import Validation
 
 
 class HingeLoss(Metric):

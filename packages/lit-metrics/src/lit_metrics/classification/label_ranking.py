@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor
 
+from lit_metrics._inputs import Validation
 from lit_metrics.functional.classification.label_ranking import (
     COVERAGE,
     INVALID,
@@ -17,9 +18,6 @@ from lit_metrics.functional.classification.label_ranking import (
     label_ranking_value,
 )
 from lit_metrics.metric import Metric
-
-if TYPE_CHECKING:
-    from lit_metrics._inputs import Validation
 
 
 class LabelRankingMetric(Metric):

@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import Any
 
 import torch
 from torch import Tensor
 
+from lit_metrics._inputs import Validation
 from lit_metrics.functional.classification._probabilities import raise_if_invalid_probabilities
+from lit_metrics.functional.classification._task import Task
 from lit_metrics.functional.classification.log_loss import brier_score_state, log_loss_state, mean_value, score_config
 from lit_metrics.metric import Metric
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from lit_metrics._inputs import Validation
-    from lit_metrics.functional.classification._task import Task
 
 
 class ProperScore(Metric):

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from torch import Tensor
+
+from lit_metrics._inputs import Validation
 from lit_metrics.classification._curves import CurveMetric
+from lit_metrics.functional.classification._curves import Curves, Thresholds
+from lit_metrics.functional.classification._task import Task
 from lit_metrics.functional.classification.operating_points import (
     precision_at_fixed_recall_value,
     recall_at_fixed_precision_value,
@@ -12,13 +17,6 @@ from lit_metrics.functional.classification.operating_points import (
     sensitivity_at_specificity_value,
     specificity_at_sensitivity_value,
 )
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
-    from lit_metrics._inputs import Validation
-    from lit_metrics.functional.classification._curves import Curves, Thresholds
-    from lit_metrics.functional.classification._task import Task
 
 
 class RecallAtFixedPrecision(CurveMetric):

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from torch import Tensor
 
 from lit_metrics.classification.stat_scores import BinaryTask, MulticlassTask, MultilabelTask, StatScoresMetric
 from lit_metrics.functional.classification.precision import negative_predictive_value_value, precision_value
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
-    from lit_metrics.functional.classification.stat_scores import Counts
+from lit_metrics.functional.classification.stat_scores import Counts
 
 
 class Precision(StatScoresMetric):

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from lit_metrics._inputs import Validation
 from lit_metrics.classification._curves import BinaryCurve, CurveMetric, MulticlassCurve, MultilabelCurve
-from lit_metrics.functional.classification._task import require_average
+from lit_metrics.functional.classification._curves import CurveAverage, Curves, SomeCurves, Thresholds
+from lit_metrics.functional.classification._task import Task, require_average
 from lit_metrics.functional.classification.precision_recall_curve import LINE_AVERAGES, precision_recall_curve_value
-
-if TYPE_CHECKING:
-    from lit_metrics._inputs import Validation
-    from lit_metrics.functional.classification._curves import CurveAverage, Curves, SomeCurves, Thresholds
-    from lit_metrics.functional.classification._task import Task
 
 
 class PrecisionRecallCurve(CurveMetric):

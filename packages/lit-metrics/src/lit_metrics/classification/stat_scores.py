@@ -7,11 +7,12 @@ and `MultilabelTask`.
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
+from lit_metrics._inputs import Validation
 from lit_metrics.functional.classification._counting import count_batch, raise_if_invalid
 from lit_metrics.functional.classification._task import (
     AVERAGES,
@@ -26,9 +27,6 @@ from lit_metrics.functional.classification._task import (
 )
 from lit_metrics.functional.classification.stat_scores import Counts, stat_scores_value
 from lit_metrics.metric import Metric
-
-if TYPE_CHECKING:
-    from lit_metrics._inputs import Validation
 
 
 class StatScoresMetric(Metric):

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from lit_metrics._inputs import checks_are_free
-from lit_metrics.functional.classification._curves import CurveConfig, bad_target, curve_state
+from lit_metrics._inputs import Validation, checks_are_free
+from lit_metrics.functional.classification._curves import CurveConfig, Points, bad_target, curve_state
 from lit_metrics.functional.classification._sketch import (
     compress,
     extreme_points,
@@ -20,10 +20,6 @@ from lit_metrics.functional.classification._sketch import (
 from lit_metrics.functional.classification.auroc import points_area
 from lit_metrics.functional.classification.average_precision import points_average_precision
 from lit_metrics.metric import Metric
-
-if TYPE_CHECKING:
-    from lit_metrics._inputs import Validation
-    from lit_metrics.functional.classification._curves import Points
 
 _MAX_ENTRIES = 64
 

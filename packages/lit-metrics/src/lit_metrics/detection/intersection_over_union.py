@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -10,9 +11,6 @@ from torch import Tensor
 from lit_metrics.functional.detection._boxes import BoxFormat, Overlap, require_box_format
 from lit_metrics.functional.detection.intersection_over_union import overlap_state, overlap_value
 from lit_metrics.metric import Metric
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
 
 
 class OverlapMetric(Metric):

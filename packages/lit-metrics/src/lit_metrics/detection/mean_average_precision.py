@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping, Sequence
+from typing import Any
 
+from lit_metrics.functional.detection._boxes import BoxFormat
 from lit_metrics.functional.detection.mean_average_precision import (
     IouType,
     MapAverage,
@@ -12,11 +14,6 @@ from lit_metrics.functional.detection.mean_average_precision import (
     map_value,
 )
 from lit_metrics.metric import Metric
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-    from lit_metrics.functional.detection._boxes import BoxFormat
 
 
 class MeanAveragePrecision(Metric):

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from collections.abc import Collection
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
 from lit_metrics.functional.detection.panoptic_quality import panoptic_state, panoptic_value, require_categories
 from lit_metrics.metric import Metric
-
-if TYPE_CHECKING:
-    from collections.abc import Collection
 
 
 class PanopticMetric(Metric):

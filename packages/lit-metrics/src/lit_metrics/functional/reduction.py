@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import torch
+from torch import Tensor
 
 from lit_metrics._inputs import as_tensor
-
-if TYPE_CHECKING:
-    from torch import Tensor
 
 ClassReduction: TypeAlias = Literal["micro", "macro", "weighted", "none"] | None
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -19,9 +20,6 @@ from lit_metrics.functional.image.structural_similarity import (
     uqi_map,
 )
 from lit_metrics.image.score import ImageScore, MeanImageScore
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 
 class SimilarityScore(ImageScore):

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
+from torch import Tensor
 
 from lit_metrics.functional.regression._moments import MERGE_MOMENTS, batch_moments, known_moments
 from lit_metrics.functional.regression._scores import require_num_outputs
 from lit_metrics.metric import Metric
-
-if TYPE_CHECKING:
-    from torch import Tensor
 
 
 class MomentsMetric(Metric):

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
+from torch import Tensor
 
 from lit_metrics.functional.regression._scores import (
     ScoreReduction,
@@ -15,9 +16,6 @@ from lit_metrics.functional.regression._scores import (
     score_value,
 )
 from lit_metrics.metric import Metric
-
-if TYPE_CHECKING:
-    from torch import Tensor
 
 
 class ScoreMetric(Metric):

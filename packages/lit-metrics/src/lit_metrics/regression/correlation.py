@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from torch import Tensor
 
 from lit_metrics.functional.regression.correlation import concordance_value, pearson_value
 from lit_metrics.regression._moments import MomentsMetric
-
-if TYPE_CHECKING:
-    from torch import Tensor
 
 
 class PearsonCorrCoef(MomentsMetric):

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from lit_metrics.functional.regression._scores import ScoreReduction
 from lit_metrics.functional.regression.cosine_similarity import cosines
 from lit_metrics.regression._scores import ScoreMetric
-
-if TYPE_CHECKING:
-    from lit_metrics.functional.regression._scores import ScoreReduction
 
 
 class CosineSimilarity(ScoreMetric):

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from lit_metrics.functional.regression._scores import ScoreReduction
 from lit_metrics.functional.regression.divergence import NEGATIVE, js_divergences, kl_divergences
 from lit_metrics.regression._scores import RangedScoreMetric
-
-if TYPE_CHECKING:
-    from lit_metrics.functional.regression._scores import ScoreReduction
 
 
 class KLDivergence(RangedScoreMetric):

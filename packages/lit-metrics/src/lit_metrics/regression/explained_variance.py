@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
+from torch import Tensor
 
 from lit_metrics.functional.regression._moments import MERGE_MOMENTS, known_moments
 from lit_metrics.functional.regression._scores import require_num_outputs
 from lit_metrics.functional.regression.explained_variance import (
+    Multioutput,
+    Normalization,
     explained_variance_value,
     normalized_rmse_state,
     normalized_rmse_value,
@@ -20,11 +23,6 @@ from lit_metrics.functional.regression.explained_variance import (
 )
 from lit_metrics.metric import Metric
 from lit_metrics.regression._moments import MomentsMetric
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
-    from lit_metrics.functional.regression.explained_variance import Multioutput, Normalization
 
 
 class R2Score(MomentsMetric):

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
+from torch import Tensor
 
 from lit_metrics.functional.regression._scores import require_num_outputs
 from lit_metrics.functional.regression.correlation import paired_samples, spearman_value
-from lit_metrics.functional.regression.kendall import kendall_value, require_kendall_options
+from lit_metrics.functional.regression.kendall import Alternative, Variant, kendall_value, require_kendall_options
 from lit_metrics.metric import Metric
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
-    from lit_metrics.functional.regression.kendall import Alternative, Variant
 
 
 class RankCorrelation(Metric):

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from lit_metrics.functional.retrieval import _ranking
 from lit_metrics.functional.retrieval._checks import require_flag, require_share
+from lit_metrics.functional.retrieval._ranking import Ranking, Values
 from lit_metrics.retrieval.base import Aggregation, EmptyAction, RetrievalMetric
-
-if TYPE_CHECKING:
-    from lit_metrics.functional.retrieval._ranking import Ranking, Values
 
 
 class RetrievalMRR(RetrievalMetric):

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
 
+from lit_metrics.functional.text._tokenizers import Tokenize
 from lit_metrics.functional.text.bleu import bleu_state, bleu_value, require_bleu_options
 from lit_metrics.metric import Metric
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from lit_metrics.functional.text._tokenizers import Tokenize
 
 
 class _Bleu(Metric):

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from lit_metrics.functional.text.rouge import DEFAULT_KEYS, Accumulate, RougeWords, rouge_value
 from lit_metrics.metric import Metric
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
 
 
 class ROUGEScore(Metric):

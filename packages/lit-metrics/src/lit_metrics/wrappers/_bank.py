@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import inspect
 from abc import abstractmethod
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,9 +15,6 @@ from lit_metrics._inputs import as_tensor
 from lit_metrics._state import Merge, Reduction, State, StateSpec, StateValue
 from lit_metrics.metric import Metric
 from lit_metrics.wrappers.classwise import require_metric
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
 
 
 class StateBank(Metric):

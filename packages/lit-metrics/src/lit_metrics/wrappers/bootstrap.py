@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from lit_metrics._inputs import as_tensor
+from lit_metrics.metric import Metric
 from lit_metrics.wrappers._bank import StateBank, num_samples, take, times_weight, weight_place, without_weight
 from lit_metrics.wrappers.multioutput import require_positive
-
-if TYPE_CHECKING:
-    from lit_metrics.metric import Metric
 
 STRATEGIES = ("poisson", "multinomial")
 

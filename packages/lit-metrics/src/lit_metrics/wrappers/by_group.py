@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from lit_metrics._inputs import as_tensor, checks_are_free
+from lit_metrics.metric import Metric
 from lit_metrics.wrappers._bank import StateBank, num_samples, take, times_weight, weight_place, without_weight
 from lit_metrics.wrappers.multioutput import require_positive
-
-if TYPE_CHECKING:
-    from lit_metrics.metric import Metric
 
 
 class ByGroup(StateBank):

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from lit_metrics._composite import Composite
+from lit_metrics._composite import Composite, Inputs
 from lit_metrics.metric import Metric
 from lit_metrics.wrappers.classwise import require_metric
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from lit_metrics._composite import Inputs
 
 
 class MinMaxMetric(Composite):

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from lit_metrics._composite import Composite
+from lit_metrics._composite import Composite, Inputs
 from lit_metrics._inputs import as_tensor
+from lit_metrics.metric import Metric
 from lit_metrics.wrappers.classwise import require_metric
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from lit_metrics._composite import Inputs
-    from lit_metrics.metric import Metric
 
 
 class MultioutputWrapper(Composite):

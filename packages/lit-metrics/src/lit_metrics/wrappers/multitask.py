@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from torch import nn
 
-from lit_metrics._composite import Composite
+from lit_metrics._composite import Composite, Inputs
 from lit_metrics.collection import MetricCollection
 from lit_metrics.metric import Metric
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
     from typing_extensions import Self
-
-    from lit_metrics._composite import Inputs
 
 
 class MultitaskWrapper(Composite):

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from lit_metrics.aggregation import MeanMetric, SumMetric
+from lit_metrics.functional.aggregation import NanStrategy
+from lit_metrics.metric import Metric
 from lit_metrics.wrappers._bank import StateBank
 from lit_metrics.wrappers.multioutput import require_positive
-
-if TYPE_CHECKING:
-    from lit_metrics.functional.aggregation import NanStrategy
-    from lit_metrics.metric import Metric
 
 
 class Running(StateBank):

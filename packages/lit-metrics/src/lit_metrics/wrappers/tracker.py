@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from lit_metrics._composite import Composite
+from lit_metrics._composite import Composite, Inputs
 from lit_metrics.collection import MetricCollection
 from lit_metrics.metric import Metric
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from lit_metrics._composite import Inputs
 
 
 class MetricTracker(Composite):

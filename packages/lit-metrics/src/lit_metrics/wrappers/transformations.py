@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Sequence
+from typing import Any
 
-from lit_metrics._composite import Composite
+from torch import Tensor
+
+from lit_metrics._composite import Composite, Inputs
 from lit_metrics._inputs import as_tensor
 from lit_metrics.collection import MetricCollection
 from lit_metrics.metric import Metric
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
-    from torch import Tensor
-
-    from lit_metrics._composite import Inputs
 
 
 class MetricInputTransformer(Composite):

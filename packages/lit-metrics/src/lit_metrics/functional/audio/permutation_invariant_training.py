@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from itertools import permutations
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from lit_metrics._inputs import as_tensor
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 Mode: TypeAlias = Literal["speaker-wise", "permutation-wise"]
 EvalFunc: TypeAlias = Literal["max", "min"]

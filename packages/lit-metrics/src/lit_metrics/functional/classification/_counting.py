@@ -13,16 +13,14 @@ Shape suffixes: N samples or elements, K classes, L labels, G groups (labels, an
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import Any, NoReturn
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from lit_metrics._inputs import as_tensor, as_weights, checks_are_free, require_same_shape
-
-if TYPE_CHECKING:
-    from lit_metrics.functional.classification._task import StatScoresConfig
+from lit_metrics.functional.classification._task import StatScoresConfig
 
 _BAD_CLASSES = "preds must be labels in [0, {}] or scores without NaN; got other values"
 

@@ -14,8 +14,9 @@ Shape suffixes: N samples, G columns (classes, labels, or 1 for binary), T thres
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 import torch
@@ -23,12 +24,7 @@ from torch import Tensor
 
 from lit_metrics._inputs import as_tensor, as_weights, checks_are_free, require_same_shape, to_float
 from lit_metrics.functional.classification._counting import histogram, label_tensors
-from lit_metrics.functional.classification._task import TASKS, infer_task, lazy
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-
-    from lit_metrics.functional.classification._task import Task
+from lit_metrics.functional.classification._task import TASKS, Task, infer_task, lazy
 
 Thresholds: TypeAlias = int | list[float] | Tensor | None
 CurveAverage: TypeAlias = Literal["micro", "macro", "weighted", "none"] | None

@@ -5,17 +5,14 @@ Shape suffixes: N samples, C classes, L labels.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
 from lit_metrics._inputs import as_weights, checks_are_free, to_float
 from lit_metrics.functional.classification._counting import label_tensors
-from lit_metrics.functional.classification._curves import bad_target, require_shapes
-
-if TYPE_CHECKING:
-    from lit_metrics.functional.classification._curves import CurveConfig
+from lit_metrics.functional.classification._curves import CurveConfig, bad_target, require_shapes
 
 
 class ProbabilityBatch(NamedTuple):

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
+from torch import Tensor
 
 from lit_metrics._inputs import checks_are_free
 from lit_metrics.functional.classification._task import (
@@ -20,9 +21,6 @@ from lit_metrics.functional.classification._task import (
     require_average,
 )
 from lit_metrics.functional.classification.stat_scores import Counts, average_ratio, count
-
-if TYPE_CHECKING:
-    from torch import Tensor
 
 
 def accuracy_value(counts: Counts, average: Average, zero_division: float = 0) -> Tensor:

@@ -6,9 +6,10 @@ Products are taken in float64: counts of billions do not overflow.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import torch
+from torch import Tensor
 
 from lit_metrics.functional.classification._task import (
     Task,
@@ -18,9 +19,6 @@ from lit_metrics.functional.classification._task import (
     multilabel_config,
 )
 from lit_metrics.functional.classification.stat_scores import Counts, count
-
-if TYPE_CHECKING:
-    from torch import Tensor
 
 KappaWeights: TypeAlias = Literal["linear", "quadratic", "none"] | None
 

@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
+from torch import Tensor
 
 from lit_metrics._inputs import as_tensor
-from lit_metrics.functional.classification._curves import read_curves
-from lit_metrics.functional.classification._task import require_average
+from lit_metrics.functional.classification._curves import CurveAverage, Curves, Points, Thresholds, read_curves
+from lit_metrics.functional.classification._task import Task, require_average
 from lit_metrics.functional.classification.roc import interpolate
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
-    from lit_metrics.functional.classification._curves import CurveAverage, Curves, Points, Thresholds
-    from lit_metrics.functional.classification._task import Task
 
 SCORE_AVERAGES = ("macro", "micro", "weighted", "none", None)
 

@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
+from torch import Tensor
 
-from lit_metrics.functional.classification._curves import read_curves
-from lit_metrics.functional.classification._task import require_average
+from lit_metrics.functional.classification._curves import CurveAverage, Curves, Points, Thresholds, read_curves
+from lit_metrics.functional.classification._task import Task, require_average
 from lit_metrics.functional.classification.auroc import SCORE_AVERAGES
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
-    from lit_metrics.functional.classification._curves import CurveAverage, Curves, Points, Thresholds
-    from lit_metrics.functional.classification._task import Task
 
 
 def average_precision_value(curves: Curves, average: CurveAverage = "macro") -> Tensor:

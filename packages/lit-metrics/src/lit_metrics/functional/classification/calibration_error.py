@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import torch
+from torch import Tensor
 
 from lit_metrics.functional.classification._curves import CurveConfig
 from lit_metrics.functional.classification._probabilities import probabilities, raise_if_invalid_probabilities
-
-if TYPE_CHECKING:
-    from torch import Tensor
 
 Norm: TypeAlias = Literal["l1", "l2", "max"]
 CALIBRATION_TASKS = ("binary", "multiclass")

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import torch
+from torch import Tensor
 
 from lit_metrics.functional.classification._task import (
     Task,
@@ -14,9 +15,6 @@ from lit_metrics.functional.classification._task import (
     multilabel_config,
 )
 from lit_metrics.functional.classification.stat_scores import Counts, count
-
-if TYPE_CHECKING:
-    from torch import Tensor
 
 Normalize: TypeAlias = Literal["true", "pred", "all", "none"] | None
 

@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
+from torch import Tensor
 
-from lit_metrics.functional.classification._curves import read_curves
-from lit_metrics.functional.classification._task import require_average
+from lit_metrics.functional.classification._curves import CurveAverage, Curves, Thresholds, read_curves
+from lit_metrics.functional.classification._task import Task, require_average
 from lit_metrics.functional.classification.precision_recall_curve import LINE_AVERAGES
 from lit_metrics.functional.classification.roc import interpolate, roc_lines
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
-    from lit_metrics.functional.classification._curves import CurveAverage, Curves, Thresholds
-    from lit_metrics.functional.classification._task import Task
 
 LOGAUC_AVERAGES = ("macro", "none", None)
 

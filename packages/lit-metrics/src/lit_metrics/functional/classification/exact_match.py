@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
+from torch import Tensor
 
 from lit_metrics._inputs import as_weights, checks_are_free, require_same_shape
 from lit_metrics.functional.classification._counting import binary_labels, class_labels, label_tensors, raise_invalid
-from lit_metrics.functional.classification._task import MultidimAverage, Task, make_config
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
-    from lit_metrics.functional.classification._task import StatScoresConfig
+from lit_metrics.functional.classification._task import MultidimAverage, StatScoresConfig, Task, make_config
 
 
 def exact_match_config(

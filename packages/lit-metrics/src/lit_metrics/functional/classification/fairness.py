@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import torch
+from torch import Tensor
 
 from lit_metrics._inputs import as_tensor, as_weights, checks_are_free, require_same_shape
 from lit_metrics.functional.classification._counting import (
@@ -14,12 +15,7 @@ from lit_metrics.functional.classification._counting import (
     matrix_rows,
     raise_if_invalid,
 )
-from lit_metrics.functional.classification._task import binary_config
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
-    from lit_metrics.functional.classification._task import StatScoresConfig
+from lit_metrics.functional.classification._task import StatScoresConfig, binary_config
 
 FairnessTask: TypeAlias = Literal["demographic_parity", "equal_opportunity", "all"]
 

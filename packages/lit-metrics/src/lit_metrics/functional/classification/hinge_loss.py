@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import torch
+from torch import Tensor
 
 from lit_metrics._inputs import as_weights, checks_are_free, require_same_shape, to_float
 from lit_metrics.functional.classification._counting import label_tensors
-
-if TYPE_CHECKING:
-    from torch import Tensor
 
 MulticlassMode: TypeAlias = Literal["crammer-singer", "one-vs-all"]
 

@@ -6,15 +6,13 @@ them. Only the order of scores matters, and ties count against the prediction.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
+from torch import Tensor
 
 from lit_metrics._inputs import as_weights, checks_are_free, require_same_shape, to_float
 from lit_metrics.functional.classification._counting import label_tensors
-
-if TYPE_CHECKING:
-    from torch import Tensor
 
 COVERAGE, PRECISION, LOSS = range(3)
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import torch
+from torch import Tensor
 
 from lit_metrics._inputs import as_tensor
 from lit_metrics.functional.classification._task import Average, multiclass_config
@@ -12,9 +13,6 @@ from lit_metrics.functional.classification.precision import precision_value
 from lit_metrics.functional.classification.recall import recall_value
 from lit_metrics.functional.classification.stat_scores import Counts, count
 from lit_metrics.functional.reduction import reduce
-
-if TYPE_CHECKING:
-    from torch import Tensor
 
 Reduction: TypeAlias = Literal["elementwise_mean", "sum", "none"]
 

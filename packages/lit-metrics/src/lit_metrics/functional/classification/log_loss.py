@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
+from torch import Tensor
 
 from lit_metrics._inputs import as_tensor, to_float
 from lit_metrics.functional.classification._curves import CurveConfig
 from lit_metrics.functional.classification._probabilities import probabilities, raise_if_invalid_probabilities
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
-    from lit_metrics.functional.classification._task import Task
+from lit_metrics.functional.classification._task import Task
 
 
 def log_loss_state(config: CurveConfig, preds: Any, target: Any, sample_weight: Any = None) -> dict[str, Tensor]:

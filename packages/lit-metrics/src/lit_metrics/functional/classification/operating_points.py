@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
+from torch import Tensor
 
-from lit_metrics.functional.classification._curves import read_curves
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
-    from lit_metrics.functional.classification._curves import Curves, Points, Thresholds
-    from lit_metrics.functional.classification._task import Task
+from lit_metrics.functional.classification._curves import Curves, Points, Thresholds, read_curves
+from lit_metrics.functional.classification._task import Task
 
 
 def require_rate(value: Any, name: str) -> None:

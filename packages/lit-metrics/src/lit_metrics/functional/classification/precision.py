@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from torch import Tensor
 
 from lit_metrics.functional.classification._task import (
     Average,
@@ -16,9 +18,6 @@ from lit_metrics.functional.classification._task import (
     require_average,
 )
 from lit_metrics.functional.classification.stat_scores import Counts, average_ratio, count
-
-if TYPE_CHECKING:
-    from torch import Tensor
 
 
 def precision_value(counts: Counts, average: Average, zero_division: float = 0) -> Tensor:

@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 
-from lit_metrics.functional.classification._curves import read_curves
-from lit_metrics.functional.classification._task import require_average
-
-if TYPE_CHECKING:
-    from lit_metrics.functional.classification._curves import (
-        CurveAverage,
-        Curves,
-        OneCurve,
-        Points,
-        SomeCurves,
-        Thresholds,
-    )
-    from lit_metrics.functional.classification._task import Task
+from lit_metrics.functional.classification._curves import (
+    CurveAverage,
+    Curves,
+    OneCurve,
+    Points,
+    SomeCurves,
+    Thresholds,
+    read_curves,
+)
+from lit_metrics.functional.classification._task import Task, require_average
 
 LINE_AVERAGES = ("micro", "macro", "none", None)
 

@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
+from torch import Tensor
 
-from lit_metrics.functional.classification._curves import read_curves
-from lit_metrics.functional.classification._task import require_average
+from lit_metrics.functional.classification._curves import (
+    CurveAverage,
+    Curves,
+    OneCurve,
+    Points,
+    SomeCurves,
+    Thresholds,
+    read_curves,
+)
+from lit_metrics.functional.classification._task import Task, require_average
 from lit_metrics.functional.classification.precision_recall_curve import LINE_AVERAGES, pack_lines
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
-    from lit_metrics.functional.classification._curves import (
-        CurveAverage,
-        Curves,
-        OneCurve,
-        Points,
-        SomeCurves,
-        Thresholds,
-    )
-    from lit_metrics.functional.classification._task import Task
 
 
 def roc_value(curves: Curves, average: CurveAverage = None) -> SomeCurves:

@@ -6,7 +6,7 @@ the arguments that all metrics on these counts share.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -16,6 +16,7 @@ from lit_metrics.functional.classification._counting import count_batch
 from lit_metrics.functional.classification._task import (
     Average,
     MultidimAverage,
+    StatScoresConfig,
     Task,
     binary_config,
     lazy,
@@ -24,9 +25,6 @@ from lit_metrics.functional.classification._task import (
     multilabel_config,
     require_average,
 )
-
-if TYPE_CHECKING:
-    from lit_metrics.functional.classification._task import StatScoresConfig
 
 
 class Counts:

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, TypeAlias
 
 import torch
 from torch import Tensor
 
 from lit_metrics._inputs import as_tensor, to_float
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
 
 BoxFormat: TypeAlias = Literal["xyxy", "xywh", "cxcywh"]
 Overlap: TypeAlias = Literal["iou", "giou", "diou", "ciou"]

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Collection
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from lit_metrics._inputs import as_tensor, checks_are_free, require_same_shape
-
-if TYPE_CHECKING:
-    from collections.abc import Collection
 
 
 def require_categories(things: Any, stuffs: Any) -> tuple[tuple[int, ...], tuple[int, ...]]:

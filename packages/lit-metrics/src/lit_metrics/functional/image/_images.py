@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from collections.abc import Sequence
+from typing import Any, Literal, TypeAlias
 
 import torch
 from torch import Tensor
 
 from lit_metrics._inputs import as_tensor, require_same_shape
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 Reduction: TypeAlias = Literal["elementwise_mean", "mean", "sum", "none"] | None
 DataRange: TypeAlias = float | tuple[float, float]

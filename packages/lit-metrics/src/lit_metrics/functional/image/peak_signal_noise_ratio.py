@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -18,9 +19,6 @@ from lit_metrics.functional.image._images import (
     require_range,
     require_window,
 )
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 
 def psnr_state(

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from itertools import permutations
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import torch
 from torch import Tensor
 
 from lit_metrics._inputs import as_tensor, checks_are_free, require_same_shape
 from lit_metrics.functional.clustering._labels import joint_counts
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 NanStrategy: TypeAlias = Literal["replace", "drop"]
 NAN_STRATEGIES = ("replace", "drop")

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal
+from collections.abc import Callable
+from typing import Any, Literal
 
 import torch
+from torch import Tensor
 
 from lit_metrics._inputs import as_tensor, to_float
 from lit_metrics.functional.regression._scores import ScoreReduction, require_score_reduction
 from lit_metrics.functional.regression.cosine_similarity import unit_rows
 from lit_metrics.functional.regression.minkowski_distance import require_exponent
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from torch import Tensor
 
 
 def _pairwise(

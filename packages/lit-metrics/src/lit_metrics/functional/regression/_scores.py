@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from collections.abc import Callable
+from typing import Any, Literal, TypeAlias
 
 import torch
+from torch import Tensor
 
 from lit_metrics._inputs import as_tensor, as_weights, checks_are_free, require_same_shape, to_float
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from torch import Tensor
 
 ScoreReduction: TypeAlias = Literal["mean", "sum", "none"] | None
 OldReduction: TypeAlias = Literal["elementwise_mean", "sum", "none"]

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
+from torch import Tensor
 
 from lit_metrics._inputs import as_tensor, to_float
 from lit_metrics.functional.regression._scores import reduce_scores
-
-if TYPE_CHECKING:
-    from torch import Tensor
 
 
 def ranked_probability_scores(preds: Any, target: Any) -> Tensor:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
+from torch import Tensor
 
 from lit_metrics._inputs import as_weights
 from lit_metrics.functional.regression._moments import (
@@ -17,9 +18,6 @@ from lit_metrics.functional.regression._moments import (
     mean_error,
 )
 from lit_metrics.functional.regression._scores import real_pair, require_outputs
-
-if TYPE_CHECKING:
-    from torch import Tensor
 
 
 def pearson_value(moments: Tensor) -> Tensor:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from torch import Tensor
 
 from lit_metrics.functional.regression._scores import ScoreReduction, real_pair, reduce_scores
-
-if TYPE_CHECKING:
-    from torch import Tensor
 
 
 def cosines(preds: Any, target: Any) -> Tensor:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
+from torch import Tensor
 
 from lit_metrics._inputs import as_tensor, as_weights, require_same_shape
-
-if TYPE_CHECKING:
-    from torch import Tensor
 
 
 def require_threshold(threshold: Any) -> None:

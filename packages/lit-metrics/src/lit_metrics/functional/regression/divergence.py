@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
+from torch import Tensor
 
 from lit_metrics.functional.regression._scores import ScoreReduction, real_pair, reduce_scores, require_values
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
 
 NEGATIVE = "p and q must hold probabilities or counts of at least 0"
 

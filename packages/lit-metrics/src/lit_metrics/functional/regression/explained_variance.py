@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import torch
+from torch import Tensor
 
 from lit_metrics._inputs import as_weights
 from lit_metrics.functional.regression._moments import (
@@ -18,9 +19,6 @@ from lit_metrics.functional.regression._moments import (
     squared_error_sum,
 )
 from lit_metrics.functional.regression._scores import real_pair, require_num_outputs
-
-if TYPE_CHECKING:
-    from torch import Tensor
 
 Multioutput: TypeAlias = Literal["raw_values", "uniform_average", "variance_weighted"]
 Normalization: TypeAlias = Literal["mean", "range", "std", "l2"]

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import torch
+from torch import Tensor
 
 from lit_metrics.functional.regression.correlation import paired_samples
-
-if TYPE_CHECKING:
-    from torch import Tensor
 
 Variant: TypeAlias = Literal["a", "b", "c"]
 Alternative: TypeAlias = Literal["two-sided", "less", "greater"]

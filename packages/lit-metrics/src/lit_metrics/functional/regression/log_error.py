@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
+from torch import Tensor
 
 from lit_metrics.functional.regression._scores import OldReduction, difference, old_reduce, real_pair, reduce_scores
-
-if TYPE_CHECKING:
-    from torch import Tensor
 
 
 def squared_log_errors(preds: Any, target: Any) -> Tensor:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
+from torch import Tensor
 
 from lit_metrics.functional.regression._scores import (
     OldReduction,
@@ -15,9 +16,6 @@ from lit_metrics.functional.regression._scores import (
     score_sums,
     score_value,
 )
-
-if TYPE_CHECKING:
-    from torch import Tensor
 
 
 def absolute_errors(preds: Any, target: Any) -> Tensor:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from torch import Tensor
 
 from lit_metrics.functional.regression._scores import OldReduction, difference, old_reduce, reduce_scores
-
-if TYPE_CHECKING:
-    from torch import Tensor
 
 
 def squared_errors(preds: Any, target: Any) -> Tensor:

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
+from torch import Tensor
 
 from lit_metrics._inputs import as_weights
 from lit_metrics.functional.regression._scores import difference
-
-if TYPE_CHECKING:
-    from torch import Tensor
 
 
 def require_exponent(p: Any, name: str = "p") -> None:

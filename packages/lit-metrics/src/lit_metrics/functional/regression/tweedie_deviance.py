@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
+from torch import Tensor
 
 from lit_metrics.functional.regression._scores import real_pair, reduce_scores, require_values
-
-if TYPE_CHECKING:
-    from torch import Tensor
 
 
 def require_power(power: Any) -> None:

@@ -8,15 +8,13 @@ Shape suffixes: _d documents, _q queries, _t groups of tied documents of one que
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TypeAlias
 
 import torch
 from torch import Tensor
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
 
 Values: TypeAlias = tuple[Tensor, Tensor]
 """The value of each query, and which queries are empty: without what the metric looks for."""

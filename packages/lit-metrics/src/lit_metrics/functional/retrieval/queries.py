@@ -7,13 +7,12 @@ the value is the mean over all orders of the ties, so that it does not depend on
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from torch import Tensor
 
 from lit_metrics.functional.retrieval import _ranking
 from lit_metrics.functional.retrieval._checks import rank_rows, require_flag, require_share, require_top_k
-
-if TYPE_CHECKING:
-    from torch import Tensor
 
 
 def retrieval_reciprocal_rank(preds: Any, target: Any, top_k: int | None = None) -> Tensor:

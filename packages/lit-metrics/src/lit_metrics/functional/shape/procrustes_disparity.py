@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal, overload
+from typing import Any, Literal, overload
 
 import torch
+from torch import Tensor
 
 from lit_metrics.functional.regression._scores import real_pair
-
-if TYPE_CHECKING:
-    from torch import Tensor
 
 
 def _standardised(points: Tensor) -> Tensor:

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import string
-from typing import TYPE_CHECKING, Any
+from collections.abc import Hashable, Mapping
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from lit_metrics.functional.text._inputs import References, Texts, as_references
 from lit_metrics.functional.text._ngrams import common_ngrams, count_ngrams
-
-if TYPE_CHECKING:
-    from collections.abc import Hashable, Mapping
 
 _PUNCTUATION = frozenset(string.punctuation)
 

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from collections.abc import Callable
+from typing import Any, Literal, TypeAlias
 
 import torch
 from torch import Tensor
 
 from lit_metrics.functional.text._inputs import References, Texts, as_references
 from lit_metrics.functional.text.error_rates import rate_value
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 Language: TypeAlias = Literal["en", "ja"]
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -11,9 +12,6 @@ from torch import Tensor
 from lit_metrics.functional.text._inputs import References, Texts, as_references
 from lit_metrics.functional.text._levenshtein import EditTable, levenshtein
 from lit_metrics.functional.text._tokenizers import PUNCTUATION, space_punctuation, unescape
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 # The limits of the reference program.
 _MAX_SHIFT_SIZE = 10
