@@ -1,4 +1,5 @@
 import math
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -131,6 +132,37 @@ def test_objects_arrive_from_the_rank_asked_for() -> None:
     assert sent["rank"] == 1
 
 
+@pytest.mark.parametrize("longest", [1, 400, 600, 100_000])
+def test_what_was_sent_ahead_arrives_as_it_was_then_whatever_is_said_between(longest: int) -> None:
+    def ahead(collectives: Collectives) -> Any:
+        mine = {"rank": collectives.rank, "text": ["x" * (longest if collectives.rank else 1)]}
+        finish = collectives.begin_all_gather_object(mine)
+        mine["text"] = ["changed"]
+        total = collectives.all_reduce(torch.tensor(collectives.rank + 1))
+        return int(total), finish()
+
+    expected = [{"rank": 0, "text": ["x"]}, {"rank": 1, "text": ["x" * longest]}]
+    assert launch(ahead) == (3, expected)
+
+
+def test_sending_ahead_does_not_wait_for_the_others() -> None:
+    late_s = 1.5
+
+    def ahead(collectives: Collectives) -> Any:
+        collectives.barrier()
+        if collectives.rank:
+            time.sleep(late_s)
+        begin = time.monotonic()
+        finish = collectives.begin_all_gather_object(collectives.rank)
+        sent_s = time.monotonic() - begin
+        return sent_s, finish(), time.monotonic() - begin
+
+    sent_s, told, told_s = launch(ahead)
+
+    assert told == [0, 1]
+    assert sent_s < late_s / 2 < told_s
+
+
 def test_one_process_gets_back_what_it_gave() -> None:
     collectives = LocalCollectives()
     value = torch.tensor([1.0, math.nan], requires_grad=True)
@@ -138,6 +170,7 @@ def test_one_process_gets_back_what_it_gave() -> None:
     for op in ("sum", "mean", "max", "min"):
         assert collectives.all_reduce(value, op) is value  # type: ignore[arg-type]
     assert collectives.all_gather_object(value) == [value]
+    assert collectives.begin_all_gather_object(value)() == [value]
     assert collectives.broadcast(value) is value
     assert collectives.barrier() is None  # type: ignore[func-returns-value]
     assert collectives.all_gather((value, 1, "x"))[0].shape == (1, 2)

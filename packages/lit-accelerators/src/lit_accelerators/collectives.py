@@ -2,6 +2,7 @@
 
 import pickle
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from typing import Any, Literal
 
 import torch
@@ -11,6 +12,9 @@ from torch.autograd.function import once_differentiable
 from torch.utils import _pytree as pytree
 
 ReduceOp = Literal["sum", "mean", "max", "min"]
+
+_SHORT = 512  # bytes of an object that is gathered in one go, its length in front of it
+_LENGTH = 8
 
 
 class Collectives(ABC):
@@ -47,6 +51,16 @@ class Collectives(ABC):
     @abstractmethod
     def all_gather_object(self, value: Any) -> list[Any]:
         """Every process's ``value`` (picklable), in rank order; tensors arrive on the CPU."""
+
+    @abstractmethod
+    def begin_all_gather_object(self, value: Any) -> Callable[[], list[Any]]:
+        """Send ``value`` as :meth:`all_gather_object` does, and wait for the others only when the result is called.
+
+        Meant for short messages: if a process sends more than about 500 bytes, calling the result sends again.
+
+        Returns:
+            A function to call once, in every process at the same place among its collectives: the values in rank order.
+        """
 
     @abstractmethod
     def broadcast(self, value: Any, src: int = 0) -> Any:
@@ -87,6 +101,10 @@ class LocalCollectives(Collectives):
     def all_gather_object(self, value: Any) -> list[Any]:
         """Return ``[value]``."""
         return [value]
+
+    def begin_all_gather_object(self, value: Any) -> Callable[[], list[Any]]:
+        """Return a function that returns ``[value]``."""
+        return lambda: [value]
 
     def broadcast(self, value: Any, src: int = 0) -> Any:
         """Return ``value``."""
@@ -146,8 +164,26 @@ class ProcessGroupCollectives(Collectives):
         """Every process's ``value``."""
         own = self._pickled(value)
         sizes = _gather_tensor(torch.tensor([own.numel()], device=own.device)).flatten().tolist()
-        padded = torch.cat([own, own.new_zeros(max(sizes) - own.numel())])
-        return [_unpickled(part[:size]) for part, size in zip(_gather_tensor(padded), sizes, strict=True)]
+        return _gather_pickled(own, sizes)
+
+    def begin_all_gather_object(self, value: Any) -> Callable[[], list[Any]]:
+        """Every process's ``value``, later."""
+        own = self._pickled(value)
+        message = own.new_zeros(_LENGTH + _SHORT)
+        message[:_LENGTH] = torch.tensor([own.numel()]).view(torch.uint8)
+        if own.numel() <= _SHORT:
+            message[_LENGTH : _LENGTH + own.numel()] = own
+        parts = [torch.empty_like(message) for _ in range(self.world_size)]
+        work = dist.all_gather(parts, message, async_op=True)
+
+        def finish() -> list[Any]:
+            work.wait()
+            sizes = [int(part[:_LENGTH].view(torch.int64)) for part in parts]
+            if max(sizes) > _SHORT:
+                return _gather_pickled(own, sizes)
+            return [_unpickled(part[_LENGTH : _LENGTH + size]) for part, size in zip(parts, sizes, strict=True)]
+
+        return finish
 
     def broadcast(self, value: Any, src: int = 0) -> Any:
         """The ``value`` of rank ``src``."""
@@ -195,6 +231,12 @@ def _gather_tensor(tensor: Tensor) -> Tensor:
     parts = [torch.empty_like(own) for _ in range(dist.get_world_size())]
     dist.all_gather(parts, own)
     return torch.stack([part.view(tensor.dtype).reshape(tensor.shape) for part in parts])
+
+
+def _gather_pickled(own: Tensor, sizes: list[int]) -> list[Any]:
+    """What every process pickled, of which ``own`` is this one's."""
+    padded = torch.cat([own, own.new_zeros(max(sizes) - own.numel())])
+    return [_unpickled(part[:size]) for part, size in zip(_gather_tensor(padded), sizes, strict=True)]
 
 
 def _unpickled(payload: Tensor) -> Any:

@@ -158,6 +158,7 @@ class Run:
         self.timed = self._most_seconds < math.inf or self._validation_seconds is not None
         self.agree_at = 0 if self.timed or self.strategy.world_size > 1 else math.inf
         self._agree_every, self._agreed = 1, (0, 0.0)
+        self._answers: Callable[[], list[Any]] | None = None
 
     def take_data(self, train: TrainingLoader | None, evaluated: list[PreparedLoader]) -> None:
         """Work on these loaders."""
@@ -277,12 +278,34 @@ class Run:
         if self.timed:
             self.read_time()
         if self.strategy.world_size > 1:
-            own = self.stop.request(soon=soon), self.validation_time_up, self._batches_until_next()
+            self._hear()
             collectives = self.strategy.collectives
-            told = collectives.all_gather_object(own)
-            self.stop.agree(request for request, _, _ in told)
-            _, self.validation_time_up, wait = told[0]
-            self.agree_at = self.progress.batches + wait
+            self._take(collectives.all_gather_object(self._message(soon)))
+
+    def talk(self, *, soon: bool = False) -> None:
+        """As :meth:`agree`, but nobody waits: what is said now is known in every process after its next batch."""
+        if self.timed:
+            self.read_time()
+        if self.strategy.world_size > 1 and not (self._hear() and soon):
+            collectives = self.strategy.collectives
+            self._answers = collectives.begin_all_gather_object(self._message(soon))
+            self.agree_at = self.progress.batches + 1
+
+    def _message(self, soon: bool) -> tuple[tuple[str | None, str | None], bool, int]:
+        return self.stop.request(soon=soon), self.validation_time_up, self._batches_until_next()
+
+    def _hear(self) -> bool:
+        """What was said before, if anything was."""
+        if self._answers is None:
+            return False
+        answers, self._answers = self._answers, None
+        self._take(answers())
+        return True
+
+    def _take(self, told: list[tuple[tuple[str | None, str | None], bool, int]]) -> None:
+        self.stop.agree(request for request, _, _ in told)
+        _, self.validation_time_up, wait = told[0]
+        self.agree_at = self.progress.batches + wait
 
     def _batches_until_next(self) -> int:
         """As many batches as fit between two questions at the pace since the last; twice as many as before at most."""

@@ -1,5 +1,6 @@
 """Collectives in which each sample counts once, where several processes work on the same samples."""
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -42,6 +43,11 @@ class OncePerSample(Collectives):
     def all_gather_object(self, value: Any) -> list[Any]:
         """The ``value`` of each group."""
         return self._collectives.all_gather_object(value)[:: self._together]
+
+    def begin_all_gather_object(self, value: Any) -> Callable[[], list[Any]]:
+        """The ``value`` of each group, later."""
+        finish = self._collectives.begin_all_gather_object(value)
+        return lambda: finish()[:: self._together]
 
     def broadcast(self, value: Any, src: int = 0) -> Any:
         """The ``value`` of group ``src``."""

@@ -138,10 +138,10 @@ def _batches(
             lap("callbacks")
         if progress.global_step % log_every == 0 and progress.global_step != steps_before:
             run.report.flush_steps("train")
-            run.agree()
+            run.talk()
             lap("logging")
         elif progress.batches >= run.agree_at:
-            run.agree(soon=True)
+            run.talk(soon=True)
         if heard:
             hooks.end_callbacks("on_train_batch_end", output, batch, batch_idx)
             lap("callbacks")
