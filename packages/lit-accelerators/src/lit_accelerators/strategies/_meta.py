@@ -136,4 +136,6 @@ def _same(one: Any, other: Any) -> bool:
         return torch.equal(one, other)
     if isinstance(one, dict):
         return all(_same(value, other[name]) for name, value in one.items())
+    if isinstance(one, list):
+        return all(_same(*pair) for pair in zip(one, other, strict=True))
     return bool(one == other)
