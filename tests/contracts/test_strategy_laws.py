@@ -2,6 +2,7 @@
 
 import contextlib
 import copy
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -25,6 +26,7 @@ from lit_accelerators import (
     SingleDeviceStrategy,
     Strategy,
 )
+from tests.lit_accelerators.joined import run_joined
 
 # torch says so of units whose output is a view, as that of a layer whose output stays cut.
 pytestmark = pytest.mark.filterwarnings("ignore:FSDP2-wrapped module")
@@ -146,18 +148,27 @@ def row(request: pytest.FixtureRequest) -> Row:
     return TABLE[request.param]
 
 
-def launch(row: Row, function: Callable[..., Any], *args: Any) -> Any:
-    strategy = row.make(row.precision())
-    return strategy.launcher.launch(joined, strategy, function, args)
+@functools.cache
+def outcomes(row: Row) -> dict[Any, Any]:
+    """What came of every law, all in the same processes: started once, and what torch does first is done once."""
+    laws = [law for law in LAWS if row.by_hand or law[0] is not toggle]
+    found: dict[Any, Any] = row.make(row.precision()).launcher.launch(run_all, row, laws)
+    return found
 
 
-def joined(strategy: Strategy, function: Callable[..., Any], args: Any) -> Any:
-    torch.set_num_threads(1)
-    strategy.setup_environment()
+def run_all(row: Row, laws: list[Any]) -> dict[Any, Any]:
+    return {(function.__name__, *args): run_one(row, function, args) for function, *args in laws}
+
+
+def run_one(row: Row, function: Callable[..., Any], args: Any) -> Any:
     try:
-        return function(strategy, *args)
-    finally:
-        strategy.teardown()
+        return run_joined(row.make(row.precision()), function, *args)
+    except Exception as error:
+        raise RuntimeError(f"{function.__name__}{tuple(args)}: {error}") from error
+
+
+def outcome(row: Row, function: Callable[..., Any], *args: Any) -> Any:
+    return outcomes(row)[(function.__name__, *args)]
 
 
 class Net(nn.Module):
@@ -224,7 +235,7 @@ def one_step(strategy: Strategy, gradient_sync: Any) -> list[list[Tensor]]:
 
 @pytest.mark.parametrize("gradient_sync", ["step", "backward"])
 def test_gradients_are_those_of_one_process_with_all_samples_in_every_rank(row: Row, gradient_sync: str) -> None:
-    everywhere = launch(row, one_step, gradient_sync)
+    everywhere = outcome(row, one_step, gradient_sync)
 
     assert len(everywhere) == row.ranks
     for found in everywhere:
@@ -249,7 +260,7 @@ def accumulate(strategy: Strategy, gradient_sync: Any) -> tuple[list[list[Tensor
 def test_no_sync_keeps_gradients_local_or_sharded_and_the_next_backward_averages_their_sum(
     row: Row, gradient_sync: str
 ) -> None:
-    everywhere, local, alone = launch(row, accumulate, gradient_sync)
+    everywhere, local, alone = outcome(row, accumulate, gradient_sync)
 
     if row.keeps:
         assert_near(local, alone, row)
@@ -267,7 +278,7 @@ def backward_repeatedly(strategy: Strategy) -> list[list[Tensor]]:
 
 
 def test_backward_may_run_any_number_of_times_in_a_step(row: Row) -> None:
-    for found in launch(row, backward_repeatedly):
+    for found in outcome(row, backward_repeatedly):
         assert_near(found, bare_gradients(row, batches=3), row)
 
 
@@ -292,9 +303,9 @@ def toggle(strategy: Strategy) -> list[list[list[Tensor | None]]]:
 def test_parameters_switched_off_and_on_inside_a_step_get_the_right_gradients(row: Row) -> None:
     if not row.by_hand:
         with pytest.raises(RuntimeError, match="once per part"):
-            launch(row, toggle)
+            run_joined(row.make(row.precision()), toggle)
         return
-    everywhere = launch(row, toggle)
+    everywhere = outcome(row, toggle)
 
     net = Net()
     expected: list[list[Tensor | None]] = []
@@ -325,7 +336,7 @@ def train(strategy: Strategy) -> tuple[list[dict[str, Tensor]], dict[str, Any]]:
 
 
 def test_trained_weights_are_those_of_a_bare_loop_and_have_its_names(row: Row) -> None:
-    states, optimizer_state = launch(row, train)
+    states, optimizer_state = outcome(row, train)
 
     net = Net()
     optimizer = torch.optim.SGD(net.parameters(), lr=0.1, momentum=0.9)
@@ -355,7 +366,7 @@ def evaluate_and_skip(strategy: Strategy) -> tuple[Tensor, list[None], list[Tens
 
 
 def test_a_module_without_trainable_parameters_runs_and_a_step_may_return_nothing(row: Row) -> None:
-    value, skipped, found = launch(row, evaluate_and_skip)
+    value, skipped, found = outcome(row, evaluate_and_skip)
 
     torch.testing.assert_close(value, bare_loss(row, Net(), 0).detach(), rtol=row.tolerance, atol=row.tolerance)
     assert skipped == [None, None]
@@ -383,7 +394,7 @@ def test_collectives_say_the_same_in_every_rank_and_ranks_are_known(row: Row) ->
 
     assert (strategy.data_world_size, strategy.data_rank) == (row.ranks // row.together, 0)
     assert strategy.speaks_for_samples
-    for rank, (found_rank, size, is_zero, device, values) in enumerate(launch(row, talk)):
+    for rank, (found_rank, size, is_zero, device, values) in enumerate(outcome(row, talk)):
         assert (found_rank, size, is_zero) == (rank, row.ranks, rank == 0)
         assert device == row.make(row.precision()).accelerator.name
         total, mean, gathered, objects, sent = values
@@ -404,7 +415,7 @@ def test_teardown_may_be_called_twice_and_before_any_setup(row: Row) -> None:
     strategy = row.make(row.precision())
 
     strategy.teardown()
-    still_joined = launch(row, leave)
+    still_joined = outcome(row, leave)
     strategy.teardown()
 
     assert not still_joined
@@ -423,7 +434,7 @@ def clip(strategy: Strategy) -> tuple[float, float, list[float]]:
 
 
 def test_clipping_returns_the_norm_before_and_bounds_the_norm_or_the_values_after(row: Row) -> None:
-    norm, clipped, values = launch(row, clip)
+    norm, clipped, values = outcome(row, clip)
 
     assert norm == pytest.approx(5.0)
     assert clipped == pytest.approx(1.0, rel=1e-4)
@@ -465,7 +476,7 @@ def go_on_elsewhere(strategy: Strategy) -> tuple[Any, ...]:
 
 
 def test_a_module_with_the_states_of_another_goes_on_as_that_one_does(row: Row) -> None:
-    first, second, saved, alone = launch(row, go_on_elsewhere)
+    first, second, saved, alone = outcome(row, go_on_elsewhere)
 
     assert list(first) == list(Net().state_dict())
     for name, value in first.items():
@@ -488,7 +499,7 @@ def evaluate_unevenly(strategy: Strategy) -> tuple[list[float], list[Tensor]]:
 
 
 def test_processes_may_evaluate_different_numbers_of_batches_between_training_steps(row: Row) -> None:
-    values, found = launch(row, evaluate_unevenly)
+    values, found = outcome(row, evaluate_unevenly)
 
     expected = bare_loss(row, Net(), 0).item()
     assert values == pytest.approx([expected, expected], rel=max(row.tolerance, 1e-6))
@@ -505,5 +516,20 @@ def sync_by_hand(strategy: Strategy) -> list[list[Tensor]]:
 
 
 def test_gradients_that_no_sync_kept_are_averaged_on_demand(row: Row) -> None:
-    for found in launch(row, sync_by_hand):
+    for found in outcome(row, sync_by_hand):
         assert_near(found, bare_gradients(row, batches=1), row)
+
+
+LAWS: list[Any] = [
+    *((law, gradient_sync) for law in (one_step, accumulate) for gradient_sync in ("step", "backward")),
+    (backward_repeatedly,),
+    (toggle,),
+    (train,),
+    (evaluate_and_skip,),
+    (talk,),
+    (leave,),
+    (clip,),
+    (go_on_elsewhere,),
+    (evaluate_unevenly,),
+    (sync_by_hand,),
+]

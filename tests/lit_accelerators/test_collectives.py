@@ -9,20 +9,12 @@ import torch._dynamo  # imported here, and not in every forked process
 from torch import Tensor
 
 from lit_accelerators import Collectives, DDPStrategy, LocalCollectives, ProcessGroupCollectives
+from tests.lit_accelerators.joined import run_joined
 
 
 def launch(function: Callable[[Collectives], Any], ranks: int = 2) -> Any:
     strategy = DDPStrategy(indices=list(range(ranks)), start="fork")
-
-    def main() -> Any:
-        torch.set_num_threads(1)
-        strategy.setup_environment()
-        try:
-            return function(strategy.collectives)
-        finally:
-            strategy.teardown()
-
-    return strategy.launcher.launch(main)
+    return run_joined(strategy, lambda joined: function(joined.collectives))
 
 
 @pytest.mark.parametrize(

@@ -15,20 +15,11 @@ from torch.nn.parallel import DistributedDataParallel
 from torch.profiler import ProfilerActivity, profile
 
 from lit_accelerators import DDPStrategy, LocalEnvironment, make_strategy
+from tests.lit_accelerators.joined import run_joined
 
 
 def launch(function: Callable[..., Any], ranks: int = 2, **options: Any) -> Any:
-    strategy = DDPStrategy(indices=list(range(ranks)), start="fork", **options)
-
-    def main() -> Any:
-        torch.set_num_threads(1)
-        strategy.setup_environment()
-        try:
-            return function(strategy)
-        finally:
-            strategy.teardown()
-
-    return strategy.launcher.launch(main)
+    return run_joined(DDPStrategy(indices=list(range(ranks)), start="fork", **options), function)
 
 
 class Branches(nn.Module):
@@ -388,13 +379,9 @@ def test_every_way_to_start_has_its_aliases() -> None:
 def test_the_alias_decides_whether_a_left_out_parameter_is_an_error(value: bool, named: bool) -> None:
     strategy = make_strategy("cpu", 2, strategy=f"ddp_fork_find_unused_parameters_{str(value).lower()}")
 
-    def main() -> None:
-        strategy.setup_environment()
-        try:
-            net = strategy.setup_module(Branches())
-            strategy.backward(strategy.setup_step(net, net.loss)(samples(0), "left"))
-        finally:
-            strategy.teardown()
+    def one_step(strategy: DDPStrategy) -> None:
+        net = strategy.setup_module(Branches())
+        strategy.backward(strategy.setup_step(net, net.loss)(samples(0), "left"))
 
     with pytest.raises(RuntimeError, match="right") if named else contextlib.nullcontext():
-        strategy.launcher.launch(main)
+        run_joined(strategy, one_step)

@@ -15,6 +15,7 @@ from lit_accelerators import (
     Strategy,
     make_strategy,
 )
+from tests.lit_accelerators.joined import run_joined
 
 
 def make() -> nn.Module:
@@ -107,23 +108,18 @@ def train_on_a_node(port: int) -> dict[str, Tensor]:
     assert (strategy.world_size, strategy.global_rank) == (2, int(node))
     half = slice(0, 6) if node == "0" else slice(6, 12)
 
-    def main() -> dict[str, Tensor]:
-        torch.set_num_threads(1)
-        strategy.setup_environment()
-        try:
-            net = strategy.setup_module(make())
-            optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
-            step = strategy.setup_step(net, lambda b: nn.functional.mse_loss(net(b["x"]), b["y"]))
-            for seed in range(3):
-                optimizer.zero_grad()
-                whole = batch(seed, samples=12)
-                strategy.backward(step({"x": whole["x"][half], "y": whole["y"][half]}))
-                optimizer.step()
-            return strategy.module_state(net)
-        finally:
-            strategy.teardown()
+    def updates(strategy: Strategy) -> dict[str, Tensor]:
+        net = strategy.setup_module(make())
+        optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
+        step = strategy.setup_step(net, lambda b: nn.functional.mse_loss(net(b["x"]), b["y"]))
+        for seed in range(3):
+            optimizer.zero_grad()
+            whole = batch(seed, samples=12)
+            strategy.backward(step({"x": whole["x"][half], "y": whole["y"][half]}))
+            optimizer.step()
+        return strategy.module_state(net)
 
-    state: dict[str, Tensor] = strategy.launcher.launch(main)
+    state: dict[str, Tensor] = run_joined(strategy, updates)
     return state
 
 

@@ -1,3 +1,4 @@
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -10,25 +11,15 @@ from torch.distributed.fsdp import MixedPrecisionPolicy
 from torch.distributed.tensor import DTensor
 
 from lit_accelerators import FSDPStrategy, ScaledPrecision, SingleDeviceStrategy, TruePrecision, connect
+from tests.lit_accelerators.joined import run_joined
+from tests.lit_accelerators.strategies.updates import State, Trained, go_on, share, tokens, train, train_bare
 
 # torch says so of units whose output is a view, as that of nn.Linear for three dimensions.
 pytestmark = pytest.mark.filterwarnings("ignore:FSDP2-wrapped module")
 
-State = dict[str, Any]
-
 
 def launch(function: Callable[..., Any], ranks: int = 2, **options: Any) -> Any:
-    strategy = FSDPStrategy(indices=list(range(ranks)), start="fork", **options)
-
-    def main() -> Any:
-        torch.set_num_threads(1)
-        strategy.setup_environment()
-        try:
-            return function(strategy)
-        finally:
-            strategy.teardown()
-
-    return strategy.launcher.launch(main)
+    return run_joined(FSDPStrategy(indices=list(range(ranks)), start="fork", **options), function)
 
 
 class Block(nn.Module):
@@ -64,39 +55,14 @@ class Net(nn.Module):
         return nn.functional.cross_entropy(self(tokens[:, :-1]).flatten(0, 1).float(), tokens[:, 1:].flatten())
 
 
-def tokens(seed: int) -> Tensor:
-    return torch.randint(0, 11, (8, 5), generator=torch.Generator().manual_seed(seed))
+def trained(strategy: FSDPStrategy, *, same: bool = False) -> Trained:
+    """On a part of each batch, or on all of it in every process."""
+    net = Net(seed=strategy.global_rank)
+    return train(strategy, net, lr=0.05, share=lambda _, batch: batch) if same else train(strategy, net, lr=0.05)
 
 
-def share(strategy: FSDPStrategy, batch: Tensor) -> Tensor:
-    return batch.chunk(strategy.world_size)[strategy.global_rank]
-
-
-def train(strategy: FSDPStrategy) -> tuple[State, State, list[float]]:
-    net = strategy.setup_module(Net(seed=strategy.global_rank))
-    optimizer = torch.optim.AdamW(net.parameters(), lr=0.05)
-    step = strategy.setup_step(net, net.loss)
-    norms = []
-    for update in range(4):
-        optimizer.zero_grad()
-        for part in (0, 1):  # accumulation
-            strategy.backward(step(share(strategy, tokens(2 * update + part))) / 2)
-        norms.append(float(strategy.clip_gradients(optimizer, max_norm=0.5)))
-        strategy.precision.optimizer_step(optimizer)
-    return strategy.module_state(net), strategy.optimizer_state(net, optimizer), norms
-
-
-def train_alone(dtype: torch.dtype = torch.float32) -> tuple[State, State, list[float]]:
-    net = Net().to(dtype)
-    optimizer = torch.optim.AdamW(net.parameters(), lr=0.05)
-    norms = []
-    for update in range(4):
-        optimizer.zero_grad()
-        for part in (0, 1):
-            (net.loss(tokens(2 * update + part)) / 2).backward()
-        norms.append(float(nn.utils.clip_grad_norm_(net.parameters(), 0.5)))
-        optimizer.step()
-    return net.state_dict(), optimizer.state_dict(), norms
+def trained_alone(dtype: torch.dtype = torch.float32) -> Trained:
+    return train_bare(Net().to(dtype), lr=0.05)
 
 
 @pytest.mark.parametrize(
@@ -114,12 +80,11 @@ def train_alone(dtype: torch.dtype = torch.float32) -> tuple[State, State, list[
     ids=["whole", "names", "classes", "size", "function", "three ranks", "two copies", "a copy per node"],
 )
 def test_steps_with_accumulation_and_clipping_are_those_of_one_process_with_all_samples(options: State) -> None:
-    if options.get("ranks") == 3:  # unequal shares: their mean is not that of one process, so all get all samples
-        state, optimizer_state, norms = launch(_train_on_the_same, **options)
-    else:
-        state, optimizer_state, norms = launch(train, **options)
+    # Three get unequal shares, whose mean is not that of one process, so all get all samples.
+    run = functools.partial(trained, same=options.get("ranks") == 3)
+    state, optimizer_state, norms = launch(run, **options)
 
-    expected_state, expected_optimizer, expected_norms = train_alone()
+    expected_state, expected_optimizer, expected_norms = trained_alone()
     assert norms == pytest.approx(expected_norms, rel=1e-5)
     assert list(state) == list(expected_state)
     torch.testing.assert_close(state, dict(expected_state), rtol=1e-4, atol=1e-5)
@@ -127,24 +92,10 @@ def test_steps_with_accumulation_and_clipping_are_those_of_one_process_with_all_
     assert optimizer_state["param_groups"] == expected_optimizer["param_groups"]
 
 
-def _train_on_the_same(strategy: FSDPStrategy) -> tuple[State, State, list[float]]:
-    net = strategy.setup_module(Net())
-    optimizer = torch.optim.AdamW(net.parameters(), lr=0.05)
-    step = strategy.setup_step(net, net.loss)
-    norms = []
-    for update in range(4):
-        optimizer.zero_grad()
-        for part in (0, 1):
-            strategy.backward(step(tokens(2 * update + part)) / 2)
-        norms.append(float(strategy.clip_gradients(optimizer, max_norm=0.5)))
-        optimizer.step()
-    return strategy.module_state(net), strategy.optimizer_state(net, optimizer), norms
-
-
 def test_in_float64_nothing_is_lost_but_the_last_bits() -> None:
-    state, _, _ = launch(train, wrap=["Block"], precision=TruePrecision(torch.float64))
+    state, _, _ = launch(trained, wrap=["Block"], precision=TruePrecision(torch.float64))
 
-    torch.testing.assert_close(state, dict(train_alone(torch.float64)[0]), rtol=1e-10, atol=1e-12)
+    torch.testing.assert_close(state, dict(trained_alone(torch.float64)[0]), rtol=1e-10, atol=1e-12)
 
 
 def test_with_float16_a_gradient_that_is_infinite_in_one_process_stops_the_step_in_all() -> None:
@@ -249,22 +200,15 @@ def test_copies_that_are_not_those_of_the_run_are_refused(options: State, messag
 
 
 def test_what_one_process_saved_is_loaded_sharded_and_the_other_way_round() -> None:
-    alone = SingleDeviceStrategy()
+    def both(strategy: FSDPStrategy) -> tuple[Trained, State]:
+        sharded = trained(strategy)
+        return sharded, go_on(strategy, Net(seed=5), alone)
 
-    def go_on(strategy: Any, saved: tuple[State, State, Any], batch: Callable[[Tensor], Tensor]) -> State:
-        net = strategy.setup_module(Net(seed=5))
-        optimizer = torch.optim.AdamW(net.parameters(), lr=0.9)
-        strategy.load_module_state(net, saved[0])
-        strategy.load_optimizer_state(net, optimizer, saved[1])
-        strategy.backward(strategy.setup_step(net, net.loss)(batch(tokens(20))))
-        optimizer.step()
-        return strategy.module_state(net)
+    alone = trained_alone()
+    saved_sharded, sharded = launch(both, wrap=["Block"])
+    back = go_on(SingleDeviceStrategy(), Net(seed=5), saved_sharded)
+    expected = go_on(SingleDeviceStrategy(), Net(seed=5), alone)
 
-    saved_alone, saved_sharded = train_alone(), launch(train, wrap=["Block"])
-
-    sharded = launch(lambda strategy: go_on(strategy, saved_alone, lambda b: share(strategy, b)), wrap=["Block"])
-    back = go_on(alone, saved_sharded, lambda batch: batch)
-    expected = go_on(alone, saved_alone, lambda batch: batch)
     torch.testing.assert_close(sharded, expected, rtol=1e-4, atol=1e-5)
     torch.testing.assert_close(back, expected, rtol=1e-3, atol=1e-4)
 

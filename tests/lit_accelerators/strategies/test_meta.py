@@ -13,6 +13,7 @@ from torch.distributed.tensor import DTensor
 from torch.distributed.tensor.parallel import ColwiseParallel, parallelize_module
 
 from lit_accelerators import DDPStrategy, FSDPStrategy, ModelParallelStrategy, SingleDeviceStrategy, Strategy
+from tests.lit_accelerators.joined import run_joined
 
 pytestmark = pytest.mark.filterwarnings("ignore:FSDP2-wrapped module")
 
@@ -68,18 +69,6 @@ STRATEGIES: dict[str, Callable[[], Strategy]] = {
 }
 
 
-def launch(strategy: Strategy, function: Callable[..., Any], *args: Any) -> Any:
-    def main() -> Any:
-        torch.set_num_threads(1)
-        strategy.setup_environment()
-        try:
-            return function(strategy, *args)
-        finally:
-            strategy.teardown()
-
-    return strategy.launcher.launch(main)
-
-
 def tokens(seed: int) -> Tensor:
     return torch.randint(0, 11, (12, 2), generator=torch.Generator().manual_seed(seed))
 
@@ -106,7 +95,7 @@ def build_and_train(strategy: Strategy) -> tuple[Any, Any, list[Any], list[float
 @pytest.mark.parametrize("name", STRATEGIES)
 def test_values_are_those_of_one_process_that_built_it_in_memory_and_it_trains(name: str) -> None:
     strategy = STRATEGIES[name]()
-    first, trained, own, drawn = launch(strategy, build_and_train)
+    first, trained, own, drawn = run_joined(strategy, build_and_train)
 
     torch.manual_seed(3)
     net = Net()
@@ -134,7 +123,7 @@ def test_what_configure_model_cut_on_the_meta_device_is_filled() -> None:
         return strategy.module_state(strategy.setup_module(net))
 
     torch.manual_seed(3)
-    state = launch(ModelParallelStrategy(indices=[0, 1, 2, 3], start="fork", tensor_parallel_size=2), build)
+    state = run_joined(ModelParallelStrategy(indices=[0, 1, 2, 3], start="fork", tensor_parallel_size=2), build)
     for key, value in Net().state_dict().items():
         assert torch.equal(state[key], value), key
 
@@ -147,7 +136,7 @@ def test_parts_that_have_memory_keep_their_values() -> None:
         nn.init.constant_(net.scale.factor, 1.0 + strategy.global_rank)
         return strategy.module_state(strategy.setup_module(net))
 
-    state = launch(FSDPStrategy(indices=[0, 1], start="fork"), build)
+    state = run_joined(FSDPStrategy(indices=[0, 1], start="fork"), build)
     assert state["scale.factor"].tolist() == [1.0] * 3  # of rank 0
 
 
@@ -165,4 +154,4 @@ def test_submodules_without_reset_parameters_are_named(name: str) -> None:
         strategy.setup_module(net)
 
     with pytest.raises(TypeError, match=r"meta device in free \(Free\), and no reset_parameters"):
-        launch(STRATEGIES[name](), build)
+        run_joined(STRATEGIES[name](), build)
