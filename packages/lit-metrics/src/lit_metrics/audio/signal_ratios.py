@@ -22,8 +22,7 @@ from lit_metrics.metric import Metric
 class SignalScore(Metric):
     """Base of metrics that give every signal a score: the mean over all signals.
 
-    Args:
-        kwargs: Arguments of `Metric`.
+    Arguments: see `Metric`.
     """
 
     higher_is_better = True
@@ -98,8 +97,7 @@ class ScaleInvariantSignalDistortionRatio(SignalScore):
 class ScaleInvariantSignalNoiseRatio(SignalScore):
     """Mean SI-SNR; see `lit_metrics.functional.scale_invariant_signal_noise_ratio`.
 
-    Args:
-        kwargs: Arguments of `Metric`.
+    Arguments: see `Metric`.
 
     Example:
         >>> from lit_metrics import ScaleInvariantSignalNoiseRatio

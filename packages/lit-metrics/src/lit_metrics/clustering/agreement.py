@@ -38,8 +38,7 @@ class ContingencyMetric(Metric):
     Labels may be any integers, so the state is a list: one row for each pair of labels in a large host batch, and
     one row per sample otherwise.
 
-    Args:
-        kwargs: Arguments of `Metric`.
+    Arguments: see `Metric`.
     """
 
     higher_is_better = True
@@ -85,8 +84,7 @@ class ContingencyMetric(Metric):
 class RandScore(ContingencyMetric):
     """Share of pairs of samples that both clusterings treat alike; see `lit_metrics.functional.rand_score`.
 
-    Args:
-        kwargs: Arguments of `Metric`.
+    Arguments: see `Metric`.
 
     Example:
         >>> from lit_metrics import RandScore
@@ -104,8 +102,7 @@ class RandScore(ContingencyMetric):
 class AdjustedRandScore(ContingencyMetric):
     """Rand index adjusted for chance; see `lit_metrics.functional.adjusted_rand_score`.
 
-    Args:
-        kwargs: Arguments of `Metric`.
+    Arguments: see `Metric`.
 
     Example:
         >>> from lit_metrics import AdjustedRandScore
@@ -121,8 +118,7 @@ class AdjustedRandScore(ContingencyMetric):
 class FowlkesMallowsIndex(ContingencyMetric):
     """Geometric mean of pairwise precision and recall; see `lit_metrics.functional.fowlkes_mallows_index`.
 
-    Args:
-        kwargs: Arguments of `Metric`.
+    Arguments: see `Metric`.
 
     Example:
         >>> from lit_metrics import FowlkesMallowsIndex
@@ -138,8 +134,7 @@ class FowlkesMallowsIndex(ContingencyMetric):
 class MutualInfoScore(ContingencyMetric):
     """Mutual information of two clusterings, in nats; see `lit_metrics.functional.mutual_info_score`.
 
-    Args:
-        kwargs: Arguments of `Metric`.
+    Arguments: see `Metric`.
 
     Example:
         >>> from lit_metrics import MutualInfoScore
@@ -155,8 +150,7 @@ class MutualInfoScore(ContingencyMetric):
 class HomogeneityScore(ContingencyMetric):
     """How far each predicted cluster holds one true cluster only; see `lit_metrics.functional.homogeneity_score`.
 
-    Args:
-        kwargs: Arguments of `Metric`.
+    Arguments: see `Metric`.
 
     Example:
         >>> from lit_metrics import HomogeneityScore
@@ -172,8 +166,7 @@ class HomogeneityScore(ContingencyMetric):
 class CompletenessScore(ContingencyMetric):
     """How far each true cluster lies in one predicted cluster; see `lit_metrics.functional.completeness_score`.
 
-    Args:
-        kwargs: Arguments of `Metric`.
+    Arguments: see `Metric`.
 
     Example:
         >>> from lit_metrics import CompletenessScore

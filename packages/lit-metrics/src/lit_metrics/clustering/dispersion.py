@@ -20,8 +20,7 @@ from lit_metrics.metric import Metric
 class PointsMetric(Metric):
     """Keeps all points and their labels: distances to centroids need both.
 
-    Args:
-        kwargs: Arguments of `Metric`.
+    Arguments: see `Metric`.
     """
 
     higher_is_better = True
@@ -58,8 +57,7 @@ class PointsMetric(Metric):
 class CalinskiHarabaszScore(PointsMetric):
     """Ratio of variance between clusters to variance within; see `lit_metrics.functional.calinski_harabasz_score`.
 
-    Args:
-        kwargs: Arguments of `Metric`.
+    Arguments: see `Metric`.
 
     Example:
         >>> from lit_metrics import CalinskiHarabaszScore
@@ -77,8 +75,7 @@ class CalinskiHarabaszScore(PointsMetric):
 class DaviesBouldinScore(PointsMetric):
     """Mean similarity of each cluster to its most similar one; see `lit_metrics.functional.davies_bouldin_score`.
 
-    Args:
-        kwargs: Arguments of `Metric`.
+    Arguments: see `Metric`.
 
     Example:
         >>> from lit_metrics import DaviesBouldinScore

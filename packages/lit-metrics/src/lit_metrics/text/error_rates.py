@@ -39,8 +39,7 @@ class _ErrorRate(Metric):
 class WordErrorRate(_ErrorRate):
     """Wrong words per word of the references, over the whole corpus; see `lit_metrics.functional.word_error_rate`.
 
-    Args:
-        kwargs: Arguments of `Metric`.
+    Arguments: see `Metric`.
 
     Example:
         >>> from lit_metrics import WordErrorRate
@@ -57,8 +56,7 @@ class WordErrorRate(_ErrorRate):
 class CharErrorRate(_ErrorRate):
     """Wrong characters per character of the references; see `lit_metrics.functional.char_error_rate`.
 
-    Args:
-        kwargs: Arguments of `Metric`.
+    Arguments: see `Metric`.
 
     Example:
         >>> from lit_metrics import CharErrorRate
@@ -98,8 +96,7 @@ class _Alignment(Metric):
 class MatchErrorRate(_Alignment):
     """Share of an alignment's columns that are wrong; see `lit_metrics.functional.match_error_rate`.
 
-    Args:
-        kwargs: Arguments of `Metric`.
+    Arguments: see `Metric`.
 
     Example:
         >>> from lit_metrics import MatchErrorRate
@@ -117,8 +114,7 @@ class MatchErrorRate(_Alignment):
 class WordInfoPreserved(_Alignment):
     """Share of words kept, of both sides; see `lit_metrics.functional.word_information_preserved`.
 
-    Args:
-        kwargs: Arguments of `Metric`.
+    Arguments: see `Metric`.
 
     Example:
         >>> from lit_metrics import WordInfoPreserved
@@ -136,8 +132,7 @@ class WordInfoPreserved(_Alignment):
 class WordInfoLost(_Alignment):
     """One less `WordInfoPreserved`; see `lit_metrics.functional.word_information_lost`.
 
-    Args:
-        kwargs: Arguments of `Metric`.
+    Arguments: see `Metric`.
 
     Example:
         >>> from lit_metrics import WordInfoLost

@@ -14,8 +14,7 @@ from lit_metrics.metric import Metric
 class SQuAD(Metric):
     """Exact match and F1 of answers, in percent; see `lit_metrics.functional.squad`.
 
-    Args:
-        kwargs: Arguments of `Metric`.
+    Arguments: see `Metric`.
 
     Example:
         >>> from lit_metrics import SQuAD
