@@ -1,11 +1,12 @@
 import io
 import os
+import sys
 import zlib
 
 import pytest
 import torch
 
-from lit_checkpoint.container import Checker, crc32_combine, read_directory
+from lit_checkpoint.container import Checker, crc32_combine, fastest_crc32, read_directory
 
 
 @pytest.mark.parametrize(("first", "second"), [(0, 0), (1, 0), (0, 1), (5, 7), (1000, 65537), (3, 1 << 20)])
@@ -22,6 +23,21 @@ def test_records_are_where_the_bytes_of_the_tensors_are():
     for i, tensor in enumerate(tensors):
         record = data[f"archive/data/{i}"]
         assert file.getvalue()[record.offset : record.offset + record.size] == tensor.numpy().tobytes()
+
+
+def test_the_fast_sum_is_that_of_the_standard_library() -> None:
+    pytest.importorskip("isal", reason="needs the extra fast")
+    fast = fastest_crc32()
+    assert fast is not zlib.crc32
+    for size in (0, 1, 63, 64, 65, 1000, 1 << 19):
+        data = memoryview(os.urandom(size))
+        assert fast(data, 12345) == zlib.crc32(data, 12345)
+
+
+def test_without_the_fast_package_it_is_the_standard_library(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "isal", None)
+    monkeypatch.setitem(sys.modules, "isal.isal_zlib", None)
+    assert fastest_crc32() is zlib.crc32
 
 
 @pytest.mark.parametrize("parallel", [False, True])

@@ -119,6 +119,7 @@ class Checker:
     def __init__(self, read_at: ReadAt, where: str, *, parallel: bool) -> None:
         self._read_at = read_at
         self._where = where
+        self._crc32 = fastest_crc32()
         self._pool = ThreadPoolExecutor(_THREADS, "lit-checkpoint") if parallel and _THREADS > 1 else None
 
     def __enter__(self) -> "Checker":
@@ -178,7 +179,7 @@ class Checker:
                 count = self._read_at(chunk, offset + start)
                 if count == 0:
                     raise CheckpointCorruptError(f"{self._where}: the file ends at byte {offset + start}, too early.")
-                crc = zlib.crc32(chunk[:count], crc)
+                crc = self._crc32(chunk[:count], crc)
                 chunk, start = chunk[count:], start + count
         return crc
 
@@ -188,6 +189,15 @@ class Checker:
                 f"{self._where}: record {record.name!r} ({record.size} bytes at byte {record.offset}) is damaged: "
                 f"its CRC-32 is {found:#010x}, {record.crc:#010x} was stored."
             )
+
+
+def fastest_crc32() -> Callable[[memoryview, int], int]:
+    """``zlib.crc32``, or that of the package ``isal`` (extra ``fast``), which is about ten times as fast."""
+    with suppress(ImportError):
+        from isal.isal_zlib import crc32
+
+        return crc32
+    return zlib.crc32
 
 
 def _use_large_pages(memory: memoryview) -> None:
