@@ -85,8 +85,8 @@ def fit(
     torch.manual_seed(11)
     model = Classifier(by_hand)
     trainer = make_trainer(folder, shape, None if by_hand else PLAN, **options)
-    loader = DataLoader(data(61), 8 // (shape[0] if shape else 1), shuffle=True)
-    trainer.fit(model, loader, DataLoader(data(37), 5), ckpt_path=ckpt_path)
+    loader = DataLoader(data(29), 8 // (shape[0] if shape else 1), shuffle=True)
+    trainer.fit(model, loader, DataLoader(data(17), 5), ckpt_path=ckpt_path)
     return trainer, model
 
 
@@ -131,7 +131,7 @@ def test_what_an_epoch_gathered_before_it_was_cut_is_counted_once(tmp_path, befo
     fit(tmp_path / "first", before, max_epochs=1, callbacks=keepers[:1])
     path = next(path for path in sorted((tmp_path / "kept").iterdir()) if "step=3" in path.name)
     rest, _ = fit(tmp_path / "rest", after, ckpt_path=str(path), max_epochs=1, callbacks=keepers[1:])
-    assert rest.callback_metrics["seen"] == whole.callback_metrics["seen"] == 61
+    assert rest.callback_metrics["seen"] == whole.callback_metrics["seen"] == 29
     torch.testing.assert_close(
         rest.callback_metrics["train_loss_epoch"], whole.callback_metrics["train_loss_epoch"], rtol=1e-5, atol=1e-6
     )
@@ -162,7 +162,7 @@ class Late(Classifier):
 def test_a_module_on_the_meta_device_is_filled_and_trained_as_one_in_memory(tmp_path, strategy, in_init):
     torch.manual_seed(11)
     model = Classifier()
-    loader = DataLoader(data(61), 8)
+    loader = DataLoader(data(29), 8)
     make_trainer(tmp_path / "one", None, max_epochs=1).fit(model, loader)
 
     late = Late(in_init)
@@ -170,10 +170,10 @@ def test_a_module_on_the_meta_device_is_filled_and_trained_as_one_in_memory(tmp_
     options = {"max_epochs": 1, "logger": False, "enable_progress_bar": False, "default_root_dir": tmp_path / "late"}
     if strategy == "model_parallel":
         trainer = make_trainer(tmp_path / "late", (2, 2), max_epochs=1)
-        loader = DataLoader(data(61), 4)
+        loader = DataLoader(data(29), 4)
     elif strategy == "fsdp_fork":
         trainer = Trainer(accelerator="cpu", devices=2, strategy=strategy, gradient_clip_val=0.5, **options)
-        loader = DataLoader(data(61), 4)
+        loader = DataLoader(data(29), 4)
     else:
         trainer = Trainer(accelerator="cpu", devices=1, gradient_clip_val=0.5, **options)
     if in_init or strategy == "auto":
@@ -192,11 +192,11 @@ def test_a_module_on_the_meta_device_is_filled_and_trained_as_one_in_memory(tmp_
 def test_predictions_are_written_once_in_the_order_of_the_dataset(tmp_path):
     torch.manual_seed(11)
     model = Classifier()
-    rows = data(37)
+    rows = data(17)
     with torch.no_grad():
         expected = model.head(model.net(rows.tensors[0]))
     writer = PredictionFileWriter(tmp_path / "predictions")
     make_trainer(tmp_path, (2, 2), callbacks=[writer]).predict(model, DataLoader(rows, 5), return_predictions=False)
     found = list(read_predictions(tmp_path / "predictions"))
-    assert [index for indices, _ in found for index in indices] == list(range(37))
+    assert [index for indices, _ in found for index in indices] == list(range(17))
     torch.testing.assert_close(torch.cat([values for _, values in found]), expected)
