@@ -46,6 +46,7 @@ def fit(
     ckpt_path: Any = None,
     *,
     make: Callable[[], Classifier] = Classifier,
+    background: bool = False,
     **options: Any,
 ) -> tuple[Trainer, Classifier]:
     torch.manual_seed(11)
@@ -56,7 +57,7 @@ def fit(
         strategy=STRATEGIES[strategy],
         logger=False,
         enable_progress_bar=False,
-        callbacks=[CALLBACKS[callback](), ModelCheckpoint(folder / "saved")],
+        callbacks=[CALLBACKS[callback](), ModelCheckpoint(folder / "saved", background=background)],
         **{"max_epochs": 3, **options},
     )
     samples = 8 if strategy in ("one", "cut") else 4
@@ -136,7 +137,7 @@ def test_a_resumed_average_is_exact_and_no_process_reads_it_whole(
         return found
 
     undisturbed = fit(tmp_path / "whole", callback, strategy)
-    fit(tmp_path / "run", callback, strategy, max_steps=13)
+    fit(tmp_path / "run", callback, strategy, max_steps=13, background=True)
     with monkeypatch.context() as patched:
         patched.setattr(ShardedCheckpointIO, "load", watched)
         resumed = fit(tmp_path / "run", callback, strategy, "last")

@@ -197,19 +197,23 @@ class Preempted(Classifier):
         time.sleep(0.05)  # the processes ask each other every two seconds
 
 
-def test_a_run_that_is_preempted_saves_its_parts_and_goes_on(tmp_path: Path) -> None:
+@pytest.mark.parametrize("background", [False, True])
+def test_a_run_that_is_preempted_saves_its_parts_and_goes_on(tmp_path: Path, background: bool) -> None:
+    seldom = {"every_n_epochs": 1000, "background": background}
     with pytest.raises(SystemExit) as ended:
-        fit(tmp_path, 2, "last", saver={"every_n_epochs": 1000}, make=Preempted, max_epochs=200)
+        fit(tmp_path, 2, "last", saver=seldom, make=Preempted, max_epochs=200)
     assert ended.value.code == 143
     (saved,) = [path for path in (tmp_path / "saved").iterdir() if path.is_dir()]
     step = load(saved)["global_step"]
     assert step > 12
-    trainer, _ = fit(tmp_path, 2, "last", saver={"every_n_epochs": 1000}, max_epochs=-1, max_steps=step + 5)
+    trainer, _ = fit(tmp_path, 2, "last", saver=seldom, max_epochs=-1, max_steps=step + 5)
     assert trainer.global_step == step + 5
 
 
-def test_several_processes_without_parts_may_write_folders_too(tmp_path: Path) -> None:
-    trainer, model = fit(tmp_path, 2, strategy="ddp_fork", plugins=ShardedCheckpointIO(), max_epochs=1)
+@pytest.mark.parametrize("background", [False, True])
+def test_several_processes_without_parts_may_write_folders_too(tmp_path: Path, background: bool) -> None:
+    saver = {"background": background}
+    trainer, model = fit(tmp_path, 2, strategy="ddp_fork", plugins=ShardedCheckpointIO(), max_epochs=1, saver=saver)
     checkpoint = load(trainer.checkpoint_callback.last_model_path)
     for name, value in model.state_dict().items():
         assert torch.equal(checkpoint["state_dict"][name], value)
