@@ -167,12 +167,16 @@ def start(worker_id):
 
 if __name__ == "__main__":
     asked = []
-    if how == "handles":
+    if how in ("handles", "starts"):
         for number in (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT):
             signal.signal(number, lambda number, frame: asked.append(number))
+    if how == "starts":
+        set_num_threads = torch.set_num_threads
+        torch.set_num_threads = lambda number: (time.sleep(1), set_num_threads(number))  # which a new worker calls
+        print("starting", flush=True)
     options = {"num_workers": 2, "worker_init_fn": start, "timeout": 0.5 if how == "hangs" else 0}
     if kind == "owned":
-        batches = iter(own_order(DataLoader(Slow(), 2, persistent_workers=True, **options), seed=0))
+        batches = open_loader(own_order(DataLoader(Slow(), 2, persistent_workers=True, **options), seed=0))
     elif kind == "streams":
         batches = open_loader(DataLoader(Stream(), 2, persistent_workers=True, **options))
     elif kind == "lazy":
@@ -243,6 +247,19 @@ def test_signals_to_the_whole_group_leave_a_reader_that_handles_them_its_workers
     status, out, err = reader.end()
     assert (status, err) == (0, "")
     assert out.split() == ["6", "7", "8", "9", "3", "asked"]
+    assert reader.workers_left() == []
+
+
+@linux
+@pytest.mark.parametrize("kind", ["owned", "streams"])
+def test_signals_harm_no_worker_that_is_just_starting(tmp_path: Path, kind: str) -> None:
+    reader = Reader(tmp_path, "starts", kind)
+    reader.wait_for("starting")
+    time.sleep(0.5)
+    os.killpg(reader.process.pid, signal.SIGTERM)
+    status, out, err = reader.end()
+    assert (status, err) == (0, "")
+    assert out.split()[-2:] == ["1", "asked"]
     assert reader.workers_left() == []
 
 

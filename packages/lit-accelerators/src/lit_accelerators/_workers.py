@@ -6,7 +6,7 @@ import random
 import signal
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from functools import cache
 from inspect import isgenerator
 from itertools import islice
@@ -20,6 +20,8 @@ from torch.utils.data import DataLoader, get_worker_info
 from lit_accelerators.seeding import loaded_numpy
 
 _STOPS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGUSR1") if hasattr(signal, name))
+
+_CAN_HOLD = hasattr(signal, "pthread_sigmask")
 
 
 class SeededIndices(list[int]):
@@ -85,6 +87,8 @@ class LeaveSignals:
             threading.Thread(target=_end_with, args=(ends,), name="end_with_reader", daemon=True).start()
             for number in _STOPS:
                 signal.signal(number, _ignore)
+        if _CAN_HOLD:
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, _STOPS)
         if self._then is not None:
             self._then(worker_id)
 
@@ -100,7 +104,7 @@ def open_loader(loader: Iterable[Any]) -> Iterator[Any]:
         >>> [batch.tolist() for batch in open_loader(DataLoader(range(4), batch_size=2, num_workers=1))]
         [[0, 1], [2, 3]]
     """
-    if not isinstance(loader, DataLoader) or not loader.num_workers or isinstance(loader.worker_init_fn, LeaveSignals):
+    if not isinstance(loader, DataLoader) or not loader.num_workers:
         return iter(loader)
     with _starting(loader):
         batches: Iterator[Any] = iter(loader)
@@ -118,11 +122,24 @@ def _begun(loader: DataLoader[Any], batches: Iterator[Any]) -> Iterator[Any]:
 @contextmanager
 def _starting(loader: DataLoader[Any]) -> Iterator[None]:
     own = loader.worker_init_fn
-    loader.worker_init_fn = LeaveSignals(own)
+    if not isinstance(own, LeaveSignals):
+        loader.worker_init_fn = LeaveSignals(own)
+    try:
+        with _holding_signals() if type(loader) is DataLoader else nullcontext():  # others may start who knows what
+            yield
+    finally:
+        loader.worker_init_fn = own
+
+
+@contextmanager
+def _holding_signals() -> Iterator[None]:
+    """Workers that start inside get signals once :class:`LeaveSignals` is there: until then PyTorch would end them."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, _STOPS) if _CAN_HOLD else set()
     try:
         yield
     finally:
-        loader.worker_init_fn = own
+        if _CAN_HOLD:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 @cache
