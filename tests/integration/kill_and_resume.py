@@ -1,4 +1,6 @@
-"""Training that is killed with SIGKILL at random moments and resumed must equal training that nobody disturbed.
+"""Training that is killed or preempted at random moments and resumed must equal training that nobody disturbed.
+
+SIGKILL ends it where it stands; at SIGTERM to the whole group it saves where it stands, and ends.
 
 Run ``python -m tests.integration.kill_and_resume --rounds 30`` at the top of the repository. The moments follow from
 ``--seed`` and from how fast the machine is.
@@ -6,6 +8,7 @@ Run ``python -m tests.integration.kill_and_resume --rounds 30`` at the top of th
 
 import argparse
 import csv
+import importlib
 import json
 import multiprocessing
 import os
@@ -31,6 +34,7 @@ from tests.lit_core.tiny import same
 KILLS_PER_ROUND = 3
 PAUSE_S = 0.01
 TIMEOUT_S = 120.0
+PREEMPTED = 143
 
 
 @dataclass(frozen=True)
@@ -110,8 +114,11 @@ def train(folder: Path, case: Case, epochs: int) -> None:
     (folder / "final.part").rename(folder / "final.pt")
 
 
-def run(folder: Path, case: Case, epochs: int, kill_after_s: float | None) -> tuple[int | None, float]:
-    """One process, killed a while after its first batch or not; its exit code, and how long it trained."""
+def run(
+    folder: Path, case: Case, epochs: int, kill_after_s: float | None, number: int = signal.SIGKILL
+) -> tuple[int | None, float]:
+    """One process, sent a signal a while after its first batch or not; its exit code, and how long it trained."""
+    importlib.import_module("torch._dynamo")  # once: the first optimizer of each forked process would, in seconds
     folder.mkdir(exist_ok=True)
     before = _size(folder / "seen")
     process = multiprocessing.get_context("fork").Process(target=train, args=(folder, case, epochs))
@@ -123,8 +130,12 @@ def run(folder: Path, case: Case, epochs: int, kill_after_s: float | None) -> tu
     process.join(TIMEOUT_S if kill_after_s is None else kill_after_s)
     if process.is_alive():
         assert process.pid is not None
+        os.killpg(process.pid, number)
+        process.join(TIMEOUT_S)
+    if process.is_alive():
         os.killpg(process.pid, signal.SIGKILL)
         process.join()
+        return None, TIMEOUT_S
     return process.exitcode, time.monotonic() - began
 
 
@@ -169,10 +180,11 @@ def one_round(folder: Path, name: str, number: random.Random, epochs: int = 3) -
         return 0, ["the undisturbed run failed"]
     kills = 0
     for _ in range(KILLS_PER_ROUND):
-        code, _ = run(folder / "killed", case, epochs, number.uniform(0.0, 0.6) * duration_s)
+        how = number.choice([signal.SIGKILL, signal.SIGTERM])
+        code, _ = run(folder / "killed", case, epochs, number.uniform(0.0, 0.6) * duration_s, how)
         if code == 0:
             break
-        if code != -signal.SIGKILL:
+        if code not in (-how, PREEMPTED):
             return kills, [f"a resumed run failed with exit code {code}"]
         kills += 1
     if not (folder / "killed" / "final.pt").exists() and run(folder / "killed", case, epochs, None)[0] != 0:
