@@ -160,8 +160,10 @@ def rank(preds: Tensor, target: Tensor, indexes: Tensor) -> Ranking:
 
 def _by_query_then_score(scores: Tensor, indexes: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Returns the stable order by rising query number, then falling score; queries in that order, and their sizes."""
-    order = indexes.argsort(stable=True)
-    index_d = indexes[order]
+    place_d = torch.arange(len(indexes), device=indexes.device)
+    mixed = bool((indexes[1:] < indexes[:-1]).any())
+    order = indexes.argsort(stable=True) if mixed else place_d
+    index_d = indexes[order] if mixed else indexes
     turn_d = torch.zeros_like(index_d, dtype=torch.bool)
     turn_d[1:] = index_d[1:] != index_d[:-1]
     query_d = turn_d.cumsum(0)
@@ -171,11 +173,15 @@ def _by_query_then_score(scores: Tensor, indexes: Tensor) -> tuple[Tensor, Tenso
         order = scores.argsort(descending=True, stable=True)
         return order[indexes[order].argsort(stable=True)], query_d, sizes_q
     begin_d = (sizes_q.cumsum(0) - sizes_q)[query_d]
-    cell_d = query_d * longest + torch.arange(len(order), device=order.device) - begin_d
-    table = scores.new_full((len(sizes_q) * longest,), -torch.inf)  # blanks stay behind, the order is stable
-    table[cell_d] = scores[order]
+    table = scores[order] if mixed else scores
+    full = len(sizes_q) * longest == len(order)
+    if not full:
+        cell_d = query_d * longest + place_d - begin_d
+        blank = scores.new_full((len(sizes_q) * longest,), -torch.inf)  # blanks stay behind, the order is stable
+        table = blank.index_copy_(0, cell_d, table)
     within = table.view(len(sizes_q), longest).argsort(dim=1, descending=True, stable=True).view(-1)
-    return order[begin_d + within[cell_d]], query_d, sizes_q
+    rank_d = begin_d + (within if full else within[cell_d])
+    return order[rank_d] if mixed else rank_d, query_d, sizes_q
 
 
 def reciprocal_ranks(ranking: Ranking, top_k: int | None = None) -> Values:
