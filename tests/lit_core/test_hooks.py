@@ -165,6 +165,25 @@ def test_logging_belongs_to_the_hook_that_runs_also_after_an_exception() -> None
     assert entered == ["on_exception", "before", "on_train_start", "before"]
 
 
+def test_a_callback_is_left_out_of_events_that_it_does_not_listen_to() -> None:
+    heard: list[str] = []
+
+    class Half(Callback):
+        def listens_to(self, event: str) -> bool:
+            return event != "on_train_batch_end"
+
+        def on_train_batch_end(self, *args: Any) -> None:
+            heard.append("batch")
+
+        def on_train_epoch_end(self, *args: Any) -> None:
+            heard.append("epoch")
+
+    hooks = HookTable("trainer", LightningModule(), LightningModule, [Half()], Callback, lambda name: name)
+    assert hooks.calls["on_train_batch_end"] is None
+    hooks.end("on_train_epoch_end")
+    assert heard == ["epoch"]
+
+
 def test_only_hooks_that_can_answer_count_as_answering() -> None:
     class Module(LightningModule):
         skip = False

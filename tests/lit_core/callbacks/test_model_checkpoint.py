@@ -1,6 +1,7 @@
 """ModelCheckpoint: which files are there after which values, by hand."""
 
 import threading
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -439,3 +440,26 @@ def test_an_exception_is_saved_if_asked(tmp_path: Path) -> None:
 def test_more_settings_that_contradict_each_other_are_refused(options: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         ModelCheckpoint(**options)
+
+
+@pytest.mark.parametrize(
+    ("settings", "listens"),
+    [
+        ({}, False),
+        ({"every_n_epochs": 2, "save_last": True}, False),
+        ({"every_n_train_steps": 10}, True),
+        ({"train_time_interval": timedelta(hours=1)}, True),
+        ({"monitor": "loss"}, True),
+        ({"background": True}, True),
+    ],
+)
+def test_batches_are_listened_to_only_where_something_can_be_due_at_one(
+    settings: dict[str, Any], listens: bool
+) -> None:
+    class Own(ModelCheckpoint):
+        def on_train_batch_end(self, *args: Any) -> None:
+            """Of a user."""
+
+    assert ModelCheckpoint(**settings).listens_to("on_train_batch_end") == listens
+    assert ModelCheckpoint(**settings).listens_to("on_train_epoch_end")
+    assert Own(**settings).listens_to("on_train_batch_end")

@@ -338,7 +338,7 @@ class HookTable:
             for callback, name in itertools.product(ordered, names):
                 if name.endswith("_checkpoint") and keeps_state_as_before(callback, callback_base):
                     continue  # its own state is saved and restored, which is no event
-                if overrides(callback, name, callback_base):
+                if overrides(callback, name, callback_base) and callback.listens_to(event):
                     method = fitted(getattr(callback, name), ("trainer", "module", *HOOKS[event].args), past)
                     bound.append((callback, partial(method, trainer, module)))
             self._owned[event] = [*((module, method) for method in own), *bound]
@@ -364,7 +364,12 @@ class HookTable:
         """Run the callbacks' part of an ``on_*_end`` event, after metrics were flushed."""
         calls = self.calls[name]
         if calls is not None and calls.callbacks:
-            self._run(name, calls.callbacks, args)
+            before = self._enter(name)  # not by _run: this is called for each batch
+            try:
+                for call in calls.callbacks:
+                    call(*args)
+            finally:
+                self._enter(before)
 
     def end(self, name: str, *args: Any) -> None:
         """Run module, then callbacks, for an event with no metrics to flush between."""

@@ -43,6 +43,10 @@ class Callback:
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Restore :meth:`state_dict`."""
 
+    def listens_to(self, event: str) -> bool:
+        """Whether there is anything to do at an event that this class has a method for; asked when a run starts."""
+        return True
+
     def setup(self, trainer: "Trainer", module: LightningModule, stage: str) -> None:
         """Build what needs data or processes; ``stage`` is ``"fit"``, ``"validate"``, ``"test"`` or ``"predict"``."""
 

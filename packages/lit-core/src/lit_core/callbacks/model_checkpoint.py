@@ -161,6 +161,13 @@ class ModelCheckpoint(Callback):
         """Its score."""
         return self.best_k_models.get(self.kth_best_model_path)
 
+    def listens_to(self, event: str) -> bool:
+        """Not to the end of each batch, where a checkpoint can be due at the end of an epoch only."""
+        if event != "on_train_batch_end" or type(self).on_train_batch_end is not ModelCheckpoint.on_train_batch_end:
+            return True
+        by_batch = (self.monitor, self.every_n_train_steps, self.train_time_interval_s)
+        return self.background or any(setting is not None for setting in by_batch)
+
     def setup(self, trainer: "Trainer", module: LightningModule, stage: str) -> None:
         """Open the folder; values of an earlier run are not new."""
         if stage != "fit":

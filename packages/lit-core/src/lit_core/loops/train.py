@@ -110,7 +110,7 @@ def _batches(
     progress, hooks, stop, lap = run.progress, run.hooks, run.stop, run.times.lap
     begin_batch, train_batch = run.collector.begin_batch, optimize.train_batch
     outputs, validates, log_every = run.epoch_outputs, bool(run.val_loaders), run.config.log_every_n_steps
-    may_skip, heard = hooks.calls["on_train_batch_start"] is not None, hooks.calls["on_train_batch_end"] is not None
+    may_skip, heard = hooks.calls["on_train_batch_start"] is not None, hooks.calls["on_train_batch_end"]
     full_batches, full = loader.full_batches, (loader.batch_size, 1.0, loader.global_batch_size)
     for batch_idx, batch in batches:
         lap("data")
@@ -132,17 +132,18 @@ def _batches(
         progress.point = "batch"
         if outputs is not None and output is not None:
             outputs.append(detached(output))
-        if heard:
+        if heard is not None:
             output = detached(output)
-            hooks.end_module("on_train_batch_end", output, batch, batch_idx)
-            lap("callbacks")
+            if heard.module:
+                hooks.end_module("on_train_batch_end", output, batch, batch_idx)
+                lap("callbacks")
         if progress.global_step % log_every == 0 and progress.global_step != steps_before:
             run.report.flush_steps("train")
             run.talk()
             lap("logging")
         elif progress.batches >= run.agree_at:
             run.talk(soon=True)
-        if heard:
+        if heard is not None and heard.callbacks:
             hooks.end_callbacks("on_train_batch_end", output, batch, batch_idx)
             lap("callbacks")
 
