@@ -3,7 +3,7 @@ from collections import Counter, OrderedDict
 import pytest
 import torch
 from torch import nn
-from torch.distributed.tensor import Replicate, Shard, distribute_tensor, init_device_mesh
+from torch.distributed.tensor import DTensor, Replicate, Shard, distribute_tensor, init_device_mesh
 
 from lit_checkpoint.staging import HostCopier
 from tests.lit_checkpoint.test_sharded import in_processes
@@ -137,3 +137,24 @@ def test_a_copy_from_a_device_is_pinned_and_finished_when_it_returns():
         x.zero_()
         assert copied.is_pinned()
         assert (copied == step + 1).all()
+
+
+def copy_part_of_device(rank: int) -> tuple:
+    mesh = init_device_mesh("cuda", (1,))
+    x = DTensor.from_local(torch.zeros(10_000_000, device="cuda"), mesh, [Shard(0)], run_check=False)
+    copier, pointers = HostCopier(), []
+    for step in range(3):
+        x.to_local().fill_(step + 1)  # still in the stream's queue
+        copied = copier.copy({"x": x})["x"].to_local()
+        x.to_local().zero_()
+        pointers.append(copied.data_ptr())
+        assert copied.device.type == "cpu"
+        assert copied.is_pinned()
+        assert (copied == step + 1).all()
+    return len(set(pointers)), copier.num_bytes
+
+
+@pytest.mark.cuda
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_a_part_of_a_distributed_tensor_is_copied_to_pinned_memory_of_the_host(tmp_path):
+    assert in_processes(1, tmp_path, copy_part_of_device) == [(1, 40_000_000)]
