@@ -35,6 +35,7 @@ BOUNDS = {
     "all defaults: TensorBoard, bar, checkpoint, one log": 1.12,
     "validate": 1.05,
     "predict": 1.05,
+    "fit from a TensorDataset, whose batches are taken whole": None,
 }
 FIRST_STEP_MS = 50
 TURN = 20
@@ -47,9 +48,13 @@ def network() -> nn.Module:
     return nn.Sequential(nn.Linear(32, 64), nn.ReLU(), nn.Linear(64, 2))
 
 
-def data(batches: int) -> DataLoader:
+class Samples(TensorDataset):
+    """A class of its own, so that the Trainer's loader fetches sample by sample as the bare one does."""
+
+
+def data(batches: int, dataset: type[TensorDataset] = Samples) -> DataLoader:
     x = torch.randn(batches * 32, 32, generator=torch.Generator().manual_seed(0))
-    return DataLoader(TensorDataset(x, (x[:, 0] > 0).long()), batch_size=32, shuffle=True)
+    return DataLoader(dataset(x, (x[:, 0] > 0).long()), batch_size=32, shuffle=True)
 
 
 def make_module(base: type, logs: int, turn: Turn) -> nn.Module:
@@ -172,7 +177,7 @@ def framework_cases(trainer_class: type, module_class: type) -> dict[str, Case]:
         for _ in range(epochs):
             run.predict(module, loader)
 
-    return dict(zip(BOUNDS, [bare, fit(0), fit(4), fit_with_defaults, validate, predict], strict=True))
+    return dict(zip(BOUNDS, [bare, fit(0), fit(4), fit_with_defaults, validate, predict, fit(0)], strict=True))
 
 
 def ratios(case: str, run: Case, loader: DataLoader, epochs: int, rounds: int) -> tuple[float, float, float]:
@@ -234,25 +239,27 @@ def main() -> int:
     warnings.simplefilter("ignore")
     torch.set_num_threads(1)
     loader, others = data(options.batches), peers()
+    tensors = data(options.batches, TensorDataset)
     print(f"torch {torch.__version__}, one thread, {options.epochs} epochs of {options.batches} batches, ", end="")
     print(f"medians of {options.rounds} rounds")
-    print(f"{'case':<52} {'bare us':>8} {'extra us':>9} {'ratio':>6} {'bound':>6}  {'  '.join(others)}")
+    print(f"{'case':<55} {'bare us':>8} {'extra us':>9} {'ratio':>6} {'bound':>6}  {'  '.join(others)}")
     over = False
     for case, run in framework_cases(Trainer, LightningModule).items():
         with Path(os.devnull).open("w") as nowhere, redirect_stderr(nowhere), redirect_stdout(nowhere):
-            ratio, extra, bare = ratios(case, run, loader, options.epochs, options.rounds)
-            beside = [ratios(case, c[case], loader, options.epochs, options.peer_rounds)[0] for c in others.values()]
+            source = tensors if "TensorDataset" in case else loader
+            ratio, extra, bare = ratios(case, run, source, options.epochs, options.rounds)
+            beside = [ratios(case, c[case], source, options.epochs, options.peer_rounds)[0] for c in others.values()]
         bound = BOUNDS[case] or math.inf
         over |= ratio > bound
         columns = "  ".join(f"{value:.2f}" for value in beside)
         mark = "  OVER" if ratio > bound else ""
-        print(f"{case:<52} {bare:8.1f} {extra:9.1f} {ratio:6.3f} {bound:6.2f}  {columns}{mark}")
+        print(f"{case:<55} {bare:8.1f} {extra:9.1f} {ratio:6.3f} {bound:6.2f}  {columns}{mark}")
         sys.stdout.flush()
     with Path(os.devnull).open("w") as nowhere, redirect_stderr(nowhere), redirect_stdout(nowhere):
         first = first_step_ms(Trainer, LightningModule, 10)
     over |= first > FIRST_STEP_MS
     mark = "  OVER" if first > FIRST_STEP_MS else ""
-    print(f"{'Trainer(...) to the first step, ms':<52} {'':8} {'':9} {first:6.1f} {FIRST_STEP_MS:6.0f}{mark}")
+    print(f"{'Trainer(...) to the first step, ms':<55} {'':8} {'':9} {first:6.1f} {FIRST_STEP_MS:6.0f}{mark}")
     return int(over)
 
 

@@ -81,6 +81,49 @@ def test_unshuffled_batches_equal_those_of_the_plain_loader():
     assert order_of(plain) is None
 
 
+@pytest.mark.parametrize("num_workers", [0, 2])
+def test_batches_taken_whole_are_those_put_together_sample_by_sample(num_workers):
+    """Every kind of number and shape; the plain loader gets the same order as a batch sampler."""
+    numbers = torch.randn(11, 3)
+    numbers[3, 1] = float("nan")
+    tensors = [numbers, numbers.double()[:, 0].contiguous(), numbers > 0, torch.arange(11), numbers.bfloat16()]
+    data = TensorDataset(*tensors, torch.complex(numbers, numbers), torch.zeros(11, 0), torch.randn(11, 2, 3, 4))
+    owned = own_order(DataLoader(data, batch_size=4, shuffle=True, num_workers=num_workers), seed=5)
+    assert owned is not None
+    plain = DataLoader(data, batch_sampler=BatchOrder(11, 4, shuffle=True, seed=5))
+
+    assert owned.batch_size is None
+    assert len(owned) == len(plain) == 3
+    for found, expected in zip(owned, plain, strict=True):
+        assert type(found) is type(expected) is list
+        for a, b in zip(found, expected, strict=True):
+            assert (a.dtype, a.shape, a.stride(), a.requires_grad) == (b.dtype, b.shape, b.stride(), b.requires_grad)
+            assert torch.equal(a.view(torch.uint8), b.view(torch.uint8))
+
+
+def test_samples_are_fetched_one_by_one_where_that_could_make_a_difference():
+    class Own(TensorDataset):
+        pass
+
+    def collate(samples):
+        return samples
+
+    rows = torch.arange(12.0).reshape(4, 3)
+    others = [
+        DataLoader(Own(rows), batch_size=2),
+        DataLoader(TensorDataset(rows), batch_size=2, collate_fn=collate),
+        DataLoader(TensorDataset(rows.t()), batch_size=2),
+        DataLoader(TensorDataset(rows.to_sparse()), batch_size=2),
+        DataLoader(TensorDataset(rows.clone().requires_grad_()), batch_size=2),
+        DataLoader(TensorDataset(torch.nn.Parameter(rows.clone(), requires_grad=False)), batch_size=2),
+    ]
+    for loader in others:
+        owned = own_order(loader, seed=0)
+        assert owned is not None
+        assert isinstance(owned.batch_sampler, BatchOrder)
+        assert owned.collate_fn is loader.collate_fn
+
+
 def test_what_is_not_ours_is_left_alone():
     class Stream(IterableDataset):
         def __iter__(self):

@@ -14,7 +14,16 @@ from typing import Any, cast
 
 import torch
 from torch import Tensor
-from torch.utils.data import BatchSampler, DataLoader, IterableDataset, RandomSampler, Sampler, SequentialSampler
+from torch.utils.data import (
+    BatchSampler,
+    DataLoader,
+    IterableDataset,
+    RandomSampler,
+    Sampler,
+    SequentialSampler,
+    TensorDataset,
+    default_collate,
+)
 
 from lit_accelerators._workers import LeaveSignals, SeededIndices
 
@@ -211,6 +220,9 @@ def own_order(
 
     Without workers samples draw from the generators of the process that reads, as in any loader.
 
+    Batches of a plain ``TensorDataset`` are taken whole from its tensors, not sample by sample: the same bits, many
+    times as fast.
+
     Example:
         >>> loader = DataLoader(range(5), batch_size=2, shuffle=True)
         >>> owned = own_order(loader, seed=0)
@@ -237,7 +249,6 @@ def own_order(
     order.set_epoch(0)
     options: dict[str, Any] = {
         "num_workers": loader.num_workers,
-        "collate_fn": loader.collate_fn,
         "pin_memory": loader.pin_memory,
         "timeout": loader.timeout,
         "worker_init_fn": LeaveSignals(loader.worker_init_fn) if loader.num_workers > 0 else loader.worker_init_fn,
@@ -248,7 +259,20 @@ def own_order(
     }
     if loader.num_workers > 0:
         options["prefetch_factor"] = loader.prefetch_factor
-    return DataLoader(loader.dataset, batch_sampler=order, **options)
+    if _can_take_batches(loader):
+        return DataLoader(loader.dataset, batch_size=None, sampler=order, collate_fn=list, **options)
+    return DataLoader(loader.dataset, batch_sampler=order, collate_fn=loader.collate_fn, **options)
+
+
+def _can_take_batches(loader: DataLoader[Any]) -> bool:
+    """Whether rows taken at once are, to the bit and in memory, those that would be put together one by one."""
+    dataset = loader.dataset
+    return (
+        type(dataset) is TensorDataset
+        and loader.collate_fn is default_collate
+        and all(type(t) is Tensor and t.layout is torch.strided and t.is_contiguous() for t in dataset.tensors)
+        and not any(t.is_quantized or t.requires_grad for t in dataset.tensors)
+    )
 
 
 def _visits_once(sampler: object) -> bool:
@@ -259,8 +283,8 @@ def _visits_once(sampler: object) -> bool:
 
 def order_of(loader: object) -> BatchOrder | None:
     """The :class:`BatchOrder` of a loader made by :func:`own_order`, else ``None``."""
-    sampler = getattr(loader, "batch_sampler", None)
-    return sampler if isinstance(sampler, BatchOrder) else None
+    samplers = (getattr(loader, name, None) for name in ("batch_sampler", "sampler"))
+    return next((sampler for sampler in samplers if isinstance(sampler, BatchOrder)), None)
 
 
 __all__ = ["BatchOrder", "epoch_order", "mix_seed", "order_of", "own_order"]
