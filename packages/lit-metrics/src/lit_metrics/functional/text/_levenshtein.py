@@ -23,16 +23,21 @@ def levenshtein(a: Symbols, b: Symbols) -> int:
     """
     if a == b:
         return 0
+    start, end, shorter = 0, 0, min(len(a), len(b))
+    while start < shorter and a[start] == b[start]:  # what both begin and end with costs nothing
+        start += 1
+    while start + end < shorter and a[-1 - end] == b[-1 - end]:
+        end += 1
+    a, b = a[start : len(a) - end], b[start : len(b) - end]
     if not a or not b:
         return len(a) or len(b)
-    where = positions(a)
-    mask = (1 << len(a)) - 1
+    find, mask = positions(a).get, (1 << len(a)) - 1
     up, down = mask, 0
     for symbol in b:
-        x = where.get(symbol, 0) | down
-        diagonal = ((((x & up) + up) ^ up) | x) & mask
-        x = ((down | (mask ^ (up | diagonal))) << 1 | 1) & mask
-        up, down = ((up & diagonal) << 1 & mask) | (mask ^ (x | diagonal)), x & diagonal
+        x = find(symbol, 0) | down
+        diagonal = (((x & up) + up) ^ up) | x
+        right = ((mask & ~(up | diagonal)) | down) << 1 | 1
+        up, down = mask & ((up & diagonal) << 1 | ~(right | diagonal)), mask & right & diagonal
     return len(b) + up.bit_count() - down.bit_count()
 
 

@@ -15,7 +15,8 @@ from typing import Literal, TypeAlias
 Tokenize: TypeAlias = Literal["none", "13a", "zh", "intl", "char"]
 
 _ESCAPED = (("&quot;", '"'), ("&amp;", "&"), ("&lt;", "<"), ("&gt;", ">"))
-PUNCTUATION = str.maketrans({c: f" {c} " for c in map(chr, range(32, 127)) if not c.isalnum() and c not in "',-."})
+_SYMBOLS = "".join(c for c in map(chr, range(33, 127)) if not c.isalnum() and c not in "',-.")
+PUNCTUATION = re.compile(f"([{re.escape(_SYMBOLS)}])")
 _RULES = (
     (re.compile(r"([^0-9])([.,])"), r"\1 \2 "),
     (re.compile(r"([.,])([^0-9])"), r" \1 \2"),
@@ -41,7 +42,7 @@ def unescape(line: str) -> str:
 
 def space_punctuation(line: str) -> str:
     """Returns the line with blanks around ASCII punctuation, but for apostrophes and what joins digits."""
-    line = line.translate(PUNCTUATION)
+    line = PUNCTUATION.sub(r" \1 ", line)
     for pattern, replacement in _RULES[(0 if "." in line or "," in line else 2) : (3 if "-" in line else 2)]:
         line = pattern.sub(replacement, line)
     return line

@@ -40,7 +40,7 @@ def translation_words(
         text = text.lower()
     if normalize:
         joined = text.replace("\n-", "").replace("\n", " ")
-        text = f" {unescape(joined)} ".translate(PUNCTUATION)
+        text = PUNCTUATION.sub(r" \1 ", f" {unescape(joined)} ")
         text = space_punctuation(_POSSESSIVE.sub(r" 's ", text))
         if asian_support:
             for pattern in (_IDEOGRAPHS, _ENCLOSED, _ASIAN_PUNCTUATION, _WIDE_PUNCTUATION):
