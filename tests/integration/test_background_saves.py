@@ -17,6 +17,7 @@ from torch.utils.data import DataLoader
 
 from lit_accelerators import FSDPStrategy
 from lit_checkpoint import CheckpointIO, latest_valid, load, resolve_checkpoint
+from lit_checkpoint.staging import HostCopier
 from lit_checkpoint.storage import LocalStorage
 from lit_core import Callback, ModelCheckpoint, Trainer
 from tests.integration.test_strategies import Classifier, data
@@ -189,6 +190,25 @@ def test_one_process_of_a_strategy_that_shards_writes_in_the_background_too(tmp_
     assert_same(
         load(trainer.checkpoint_callback.last_model_path), load(resolve_checkpoint(foreground, "last")), exact=False
     )
+
+
+def test_a_copy_that_fails_in_one_process_ends_all_and_leaves_the_checkpoint_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copy, copies = HostCopier.copy, []
+
+    def full(self: HostCopier, state: Any) -> Any:
+        copies.append(state)
+        if torch.distributed.get_rank() == 1 and len(copies) == 2:
+            raise MemoryError("no room on the host")
+        return copy(self, state)
+
+    monkeypatch.setattr(HostCopier, "copy", full)
+    began = time.monotonic()
+    with pytest.raises((MemoryError, RuntimeError), match="no room on the host"):
+        fit_in_parts(tmp_path, 2, background=True, max_epochs=2)  # the thread of the other waits for this one's
+    assert time.monotonic() - began < 30
+    assert latest_valid(tmp_path / "kept") == str(tmp_path / "kept" / "epoch=0-step=3.ckpt")
 
 
 def test_an_error_of_one_thread_ends_all_processes_at_one_step_before_the_next_save(
