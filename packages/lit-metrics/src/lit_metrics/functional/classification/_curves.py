@@ -237,7 +237,7 @@ def _binned(config: CurveConfig, scores: Tensor, labels: Tensor, weights: Tensor
     """Counts scores `(N,)` or `(N, G)` between thresholds."""
     groups, rows = config.columns, len(config.thresholds or ()) + 2
     index = torch.bucketize(scores.contiguous(), config.grid(scores.dtype, scores.device), right=True)
-    index = index.mul_(2).add_(_positives(config, labels) if config.task == "multiclass" else labels)
+    index = torch.add(_positives(config, labels) if config.task == "multiclass" else labels, index, alpha=2)
     free = checks_are_free(scores)
     if free and config.validate_args:
         _require_bounds(config, scores, labels, clean)
