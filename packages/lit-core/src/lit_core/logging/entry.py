@@ -146,23 +146,28 @@ class Entry:
     def add(self, value: Any, weight: float) -> None:
         """Append a value; a tensor on an accelerator stays there, detached from its graph and the caller's buffer."""
         if isinstance(value, Tensor):
-            if value.ndim:
-                value = self._scalar(value)
-            if value.is_cpu:  # in host memory already: reading it waits for nobody, and costs less than a copy
-                value = value.item()
+            if not value.is_cpu:
+                self._add_on_device(value, weight)
+                return
+            try:
+                value = value.item()  # in host memory already: reading it waits for nobody, and costs less than a copy
+            except (RuntimeError, ValueError):
+                self._check_scalar(value)
+                raise
         elif not isinstance(value, (int, float)):
             value = self._number(value)
-        if not isinstance(value, Tensor):
-            self.latest = value
-            self.fresh = self.logged = True
-            if self.keeps:
-                self._kept.append(value)
-            elif self.gathers:
-                self._join(value * weight if self.weighted else value)
-                self._weight += weight
-            return
+        self.latest = value
+        self.fresh = self.logged = True
+        if self.keeps:
+            self._kept.append(value)
+        elif self.gathers:
+            self._join(value * weight if self.weighted else value)
+            self._weight += weight
+
+    def _add_on_device(self, value: Tensor, weight: float) -> None:
+        self._check_scalar(value)
         # A copy: `loss += penalty` after the call changes a loss in place, graph or not.
-        self.latest = value = value.detach().clone()
+        self.latest = value = value.detach().reshape(()).clone()
         self.fresh = self.logged = True
         if self.keeps:
             self._kept.append(value)
@@ -174,13 +179,12 @@ class Entry:
             if len(self._values) == _FOLD_AT:
                 self._fold()
 
-    def _scalar(self, value: Tensor) -> Tensor:
+    def _check_scalar(self, value: Tensor) -> None:
         if value.numel() != 1:
             raise ValueError(
                 f"self.log({self.key!r}, ...) takes one number, got a tensor of shape {tuple(value.shape)}: "
                 "reduce it first (value.mean())."
-            )
-        return value.reshape(())
+            ) from None
 
     def _number(self, value: Any) -> float:
         try:
