@@ -1,19 +1,15 @@
 """torchrun's agents in forked copies of this process, whose workers are forked too: nothing imports torch again."""
 
-import multiprocessing
-import os
 import socket
-import sys
 import traceback
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
-import torch._dynamo  # DistributedDataParallel imports it: once here, and not in every process
 from torch.distributed.launcher.api import LaunchConfig, elastic_launch
+
+from tests.lit_accelerators.forked import start_forked, wait_for
 
 TIMEOUT_S = 240.0
 
@@ -53,28 +49,6 @@ def run_under_agents(
             traceback.print_exc()  # as the process of a script does
             raise
 
-    def agent() -> None:
-        for name in [name for name in os.environ if name.startswith(("LIT_", "TORCHELASTIC"))]:
-            del os.environ[name]
-        sys.stdout, sys.stderr = (_into(folder / name, number) for number, name in ((1, "stdout"), (2, "stderr")))
-        warnings.resetwarnings()
-        torch.set_num_threads(1)
-        elastic_launch(config, worker)()
-
-    started = [multiprocessing.get_context("fork").Process(target=agent) for _ in range(nodes)]
-    for process in started:
-        process.start()
-    for process in started:
-        process.join(TIMEOUT_S)
-        process.kill()
-        process.join()
-    return Outcome(
-        [process.exitcode for process in started], (folder / "stdout").read_text(), (folder / "stderr").read_text()
-    )
-
-
-def _into(path: Path, number: int) -> Any:
-    """The stream of this number, for Python and all others of the process, appended to a file."""
-    file = path.open("a", buffering=1)
-    os.dup2(file.fileno(), number)
-    return file
+    started = [start_forked(folder, elastic_launch(config, worker)) for _ in range(nodes)]
+    exit_codes = [wait_for(process, TIMEOUT_S) for process in started]
+    return Outcome(exit_codes, (folder / "stdout").read_text(), (folder / "stderr").read_text())

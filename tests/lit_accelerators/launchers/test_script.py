@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
+CORES = os.cpu_count() or 1
 HEAD = """
 import os, signal, sys, time
 import torch
 from lit_accelerators import DDPStrategy
-torch.set_num_threads(1)
 def run(function, *args):
     strategy = DDPStrategy(indices=[0, 1])
     def main():
@@ -30,12 +30,12 @@ def environment() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if not name.startswith(("LIT_", "TORCHELASTIC"))}
 
 
-def run_script(tmp_path: Path, body: str, *args: str) -> "subprocess.CompletedProcess[str]":
-    (tmp_path / "train.py").write_text(HEAD + body)
+def run_script(folder: Path, script: str, *args: str, **variables: str) -> "subprocess.CompletedProcess[str]":
+    (folder / "train.py").write_text(script)
     return subprocess.run(
         [sys.executable, "train.py", *args],
-        cwd=tmp_path,
-        env=environment(),
+        cwd=folder,
+        env={**environment(), **variables},
         capture_output=True,
         text=True,
         timeout=60,
@@ -43,34 +43,70 @@ def run_script(tmp_path: Path, body: str, *args: str) -> "subprocess.CompletedPr
     )
 
 
-def test_the_script_runs_in_every_process_with_its_arguments_and_later_runs_use_the_same_processes(
-    tmp_path: Path,
-) -> None:
-    done = run_script(
-        tmp_path,
-        """
+@pytest.fixture(scope="module")
+def told(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    """The lines of a script that goes well, told to use as many threads as there are cores."""
+    body = """
 os.chdir("/")  # the other process must be started where this one was
 def ranks(strategy, number):
+    say("threads", strategy.global_rank, torch.get_num_threads())
     return strategy.collectives.all_gather_object((number, strategy.global_rank, sys.argv[1:], os.getpid()))
 first = run(ranks, 1)
 second = run(ranks, 2)
-assert [v[:3] for v in first] == [(1, 0, ["--lr", "0.1"]), (1, 1, ["--lr", "0.1"])], first
-assert [v[3] for v in first] == [v[3] for v in second]
-say("fine in rank", os.environ["RANK"])
-""",
-        "--lr",
-        "0.1",
-    )
+say("first", [v[:3] for v in first])
+say("same", [v[3] for v in first] == [v[3] for v in second])
+from lit_accelerators import make_strategy
+rank = os.environ["RANK"]
+try:
+    make_strategy("cpu", 3, strategy="ddp")
+except ValueError as error:
+    say("refused", rank, error)
+try:
+    make_strategy("cpu", 1)
+    say("alone", rank)
+except ValueError as error:
+    say("over", rank, error)
+"""
+    done = run_script(tmp_path_factory.mktemp("script"), HEAD + body, "--lr", "0.1", OMP_NUM_THREADS=str(CORES))
+    assert done.returncode == 0, done.stderr
+    return sorted(done.stdout.splitlines())
+
+
+def test_the_script_runs_in_every_process_with_its_arguments_and_later_runs_use_the_same_processes(
+    told: list[str],
+) -> None:
+    expected = [(1, 0, ["--lr", "0.1"]), (1, 1, ["--lr", "0.1"])]
+    assert [line for line in told if line.startswith(("first", "same"))] == [f"first {expected}"] * 2 + [
+        "same True"
+    ] * 2
+
+
+def test_another_number_of_processes_in_the_same_script_is_refused(told: list[str]) -> None:
+    starts = [" ".join(line.split()[:2]) for line in told if line.startswith(("alone", "over", "refused"))]
+    assert starts == ["alone 0", "over 1", "refused 0", "refused 1"]
+
+
+def test_threads_are_as_many_as_the_user_says(told: list[str]) -> None:
+    # Each run says so in each process.
+    assert [line for line in told if line.startswith("threads")] == [f"threads {rank} {CORES}" for rank in (0, 0, 1, 1)]
+
+
+def test_the_cores_are_divided_between_the_processes_where_the_user_does_not_say(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    done = run_script(tmp_path, HEAD + "run(lambda strategy: say(strategy.global_rank, torch.get_num_threads()))")
 
     assert done.returncode == 0, done.stderr
-    assert sorted(done.stdout.splitlines()) == ["fine in rank 0", "fine in rank 1"]
+    assert sorted(done.stdout.splitlines()) == [f"{rank} {max(1, CORES // 2)}" for rank in (0, 1)]
 
 
 def test_the_first_failing_rank_is_shown_once_with_its_traceback_and_no_process_is_left(tmp_path: Path) -> None:
     began = time.monotonic()
     done = run_script(
         tmp_path,
-        """
+        HEAD
+        + """
 def culprit(strategy):
     say("pid", strategy.global_rank, os.getpid())
     if strategy.global_rank == 1:
@@ -96,7 +132,8 @@ def test_rank_zero_that_is_not_waiting_is_ended_too_when_another_is_killed(tmp_p
     began = time.monotonic()
     done = run_script(
         tmp_path,
-        """
+        HEAD
+        + """
 def lonely(strategy):
     if strategy.global_rank == 1:
         os.kill(os.getpid(), signal.SIGKILL)
@@ -114,7 +151,8 @@ run(lonely)
 def test_a_failure_of_rank_zero_is_raised_as_it_is_ends_the_others_and_no_later_run_is_tried(tmp_path: Path) -> None:
     done = run_script(
         tmp_path,
-        """
+        HEAD
+        + """
 def fail(strategy):
     say("pid", strategy.global_rank, os.getpid())
     strategy.collectives.barrier()
@@ -162,45 +200,3 @@ run(wait)
             time.sleep(0.1)
 
         assert not Path(f"/proc/{other}").exists()
-
-
-def test_another_number_of_processes_in_the_same_script_is_refused(tmp_path: Path) -> None:
-    done = run_script(
-        tmp_path,
-        """
-run(lambda strategy: None)
-from lit_accelerators import make_strategy
-try:
-    make_strategy("cpu", 3, strategy="ddp")
-except ValueError as error:
-    say(os.environ["RANK"], "refused", error)
-try:
-    make_strategy("cpu", 1)
-    say(os.environ["RANK"], "alone")
-except ValueError as error:
-    say(os.environ["RANK"], "would write over", error)
-""",
-    )
-
-    assert done.returncode == 0, done.stderr
-    starts = sorted(line[:9] for line in done.stdout.splitlines())
-    assert starts == ["0 alone", "0 refused", "1 refused", "1 would w"]
-
-
-def test_the_cores_are_divided_between_the_processes_unless_the_user_says_otherwise(tmp_path: Path) -> None:
-    body = """
-run(lambda strategy: say("rank", strategy.global_rank, threads()))
-"""
-    # HEAD sets one thread, which may only be lowered; ask for the default of a fresh process instead.
-    script = HEAD.replace("torch.set_num_threads(1)\n", "threads = torch.get_num_threads\n") + body
-    (tmp_path / "train.py").write_text(script)
-    told = {name: value for name, value in environment().items() if name != "OMP_NUM_THREADS"}
-    cores = os.cpu_count() or 1
-    for variables, expected in ((told, max(1, cores // 2)), ({**told, "OMP_NUM_THREADS": "1"}, 1)):
-        command = [sys.executable, "train.py"]
-        done = subprocess.run(
-            command, cwd=tmp_path, env=variables, capture_output=True, text=True, timeout=60, check=False
-        )
-
-        assert done.returncode == 0, done.stderr
-        assert sorted(done.stdout.splitlines()) == [f"rank {rank} {expected}" for rank in (0, 1)]
