@@ -174,7 +174,7 @@ def on_grid(folder: Path, shape: tuple[int, int], ckpt_path: Any = None, **optio
     )
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "The checkpoint was saved by")
-        loaders = DataLoader(grid.data(61), 8 // shape[0], shuffle=True), DataLoader(grid.data(37), 5)
+        loaders = DataLoader(grid.data(29), 8 // shape[0], shuffle=True), DataLoader(grid.data(17), 5)
         trainer.fit(model, *loaders, ckpt_path=ckpt_path)
     return trainer, model
 
