@@ -235,6 +235,25 @@ def test_freezing_during_an_evaluation_holds_and_a_change_of_weights_there_is_re
     assert name == "Net"
 
 
+def test_what_is_evaluated_and_what_is_saved_are_the_running_statistics_of_process_0() -> None:
+    """Otherwise a run that is resumed from a checkpoint would measure other numbers than one that went on."""
+    batches = torch.randn(2, 5, 3, generator=torch.Generator().manual_seed(0)) + torch.tensor([[[1.0]], [[9.0]]])
+
+    def measure(strategy: FSDPStrategy) -> Any:
+        net = strategy.setup_module(nn.Sequential(nn.BatchNorm1d(3), nn.Linear(3, 1)))
+        step = strategy.setup_step(net, lambda x: net(x).sum())
+        strategy.backward(step(batches[strategy.global_rank]))
+        with strategy.evaluation(net):
+            seen = strategy.collectives.all_gather_object(net[0].running_mean)
+        return seen, strategy.module_state(net).get("0.running_mean")  # all of it is in process 0
+
+    seen, saved = launch(measure)
+
+    expected = 0.1 * batches[0].mean(0)  # momentum 0.1, from 0
+    torch.testing.assert_close(saved, expected)
+    assert [mean.tolist() for mean in seen] == [saved.tolist()] * 2
+
+
 def test_a_mixed_precision_policy_decides_how_parameters_travel() -> None:
     def formats(strategy: FSDPStrategy) -> tuple[list[torch.dtype], torch.dtype, torch.dtype]:
         net = strategy.setup_module(Net())

@@ -40,8 +40,8 @@ def broadcast_weights(module: nn.Module, collectives: Collectives, mesh: Any = N
 
 
 def broadcast_buffers(module: nn.Module) -> None:
-    """Overwrite buffers with those of rank 0."""
-    _broadcast(module.buffers())
+    """Overwrite buffers with those of rank 0; one that is distributed over the processes stays as it is."""
+    _broadcast(buffer for buffer in module.buffers() if not hasattr(buffer, "device_mesh"))
 
 
 def _broadcast_parts(tensors: Mapping[str, Any], mesh: Any) -> None:

@@ -9,6 +9,7 @@ from torch.optim import Optimizer
 
 from lit_accelerators.precision.base import Precision
 from lit_accelerators.strategies._processes import Processes
+from lit_accelerators.strategies._same_weights import broadcast_buffers
 from lit_accelerators.strategies._sharded import ShardedModules, check_state_type
 from lit_accelerators.strategies.base import GradientSync, Strategy
 
@@ -45,7 +46,13 @@ class ShardedStrategy(Strategy):
         return self._modules.setup_step(module, step, trains=gradient_sync is not None)
 
     def evaluation(self, module: nn.Module) -> AbstractContextManager[None]:
-        """Inside, every process holds all that it uses; it waits for those with the same samples only."""
+        """Inside, every process holds all that it uses; it waits for those with the same samples only.
+
+        The buffers are those of process 0, which a checkpoint holds. In training each process updates running
+        statistics by its own batches.
+        """
+        if self._processes.joined:
+            broadcast_buffers(module)
         return self._modules.evaluation(module)
 
     def backward(self, loss: Tensor, *args: Any, **kwargs: Any) -> None:
