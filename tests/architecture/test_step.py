@@ -11,7 +11,7 @@ from house.probe import Probe
 from house.source import ROOT
 from lit_core.loops import train
 
-CALLS, FRAMES = 60, 6
+CALLS, FRAMES = 5, 3
 OURS = tuple(str(path) for path in ROOT.glob("packages/*/src"))
 QUIET: dict[str, Any] = {
     "max_epochs": 1,
