@@ -58,6 +58,8 @@ def data(batches: int, dataset: type[TensorDataset] = Samples) -> DataLoader:
 
 
 def make_module(base: type, logs: int, turn: Turn) -> nn.Module:
+    names = [f"loss_{i}" for i in range(logs)]
+
     class Tiny(base):
         def __init__(self) -> None:
             super().__init__()
@@ -67,16 +69,12 @@ def make_module(base: type, logs: int, turn: Turn) -> nn.Module:
             if batch_idx % TURN == 0:
                 turn()
             loss = nn.functional.cross_entropy(self.net(batch[0]), batch[1])
-            if logs:
-                self.log_loss(loss)
-            return loss
-
-        def log_loss(self, loss):
             if logs == 1:
                 self.log("loss", loss)
-            else:
-                for i in range(logs):
-                    self.log(f"loss_{i}", loss, on_step=True, on_epoch=True)
+            elif logs:
+                for name in names:
+                    self.log(name, loss, on_step=True, on_epoch=True)
+            return loss
 
         def validation_step(self, batch, batch_idx):
             if batch_idx % TURN == 0:

@@ -128,7 +128,7 @@ class TrainerConfig:
 
     def _whole(self, name: str, *, least: int) -> None:
         value = getattr(self, name)
-        optional = {f.name: f.default for f in fields(self)}[name] is None or name == "check_val_every_n_epoch"
+        optional = self.__dataclass_fields__[name].default is None or name == "check_val_every_n_epoch"
         if value is None and optional:
             return
         if isinstance(value, bool) or not isinstance(value, int) or value < least:

@@ -47,10 +47,11 @@ class Times:
         self._seconds[phase] += now - self._last
         self._last = now
 
-    def update(self, forward: float, backward: float) -> None:
-        """An update ends now, whose forward pass ended at ``forward`` and whose backward pass at ``backward``."""
+    def update(self, begin: float, forward: float, backward: float) -> None:
+        """An update ends now: its batch was there at ``begin``, and these are the ends of its two passes."""
         seconds, now = self._seconds, perf_counter()
-        seconds["forward"] += forward - self._last
+        seconds["data"] += begin - self._last
+        seconds["forward"] += forward - begin
         seconds["backward"] += backward - forward
         seconds["optimizer"] += now - backward
         self._last = now

@@ -66,11 +66,13 @@ class Plain:
 
     def train_batch(self, batch: Any, batch_idx: int, weight: float) -> Any:
         """Work on one batch; returns what ``training_step`` returned."""
+        begin = perf_counter()
         output = self._step(batch, batch_idx)
         loss = output if type(output) is Tensor else loss_of(output)
         forward = perf_counter()
         self._optimizer.zero_grad()
         if loss is None:
+            self._note_times(begin, forward, forward)
             return None
         (loss if weight == 1.0 else loss * weight).backward()
         backward = perf_counter()
@@ -80,7 +82,7 @@ class Plain:
         progress.global_step += 1
         if self._has_schedulers:
             step_schedulers(self._run, "step")
-        self._note_times(forward, backward)
+        self._note_times(begin, forward, backward)
         return output
 
     def finish_group(self) -> None:
@@ -169,6 +171,7 @@ class Automatic:
 
     def train_batch(self, batch: Any, batch_idx: int, weight: float) -> Any:
         """Work on one batch; returns what ``training_step`` returned (a list, with several optimizers)."""
+        self._lap("data")
         counter = self._counter
         steps_before = counter.steps
         for part in self._parts:

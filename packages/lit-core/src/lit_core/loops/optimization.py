@@ -82,6 +82,7 @@ class Manual:
 
     def train_batch(self, batch: Any, batch_idx: int, weight: float) -> Any:
         """Run ``training_step``; one update if any optimizer stepped in it."""
+        self._lap("data")
         progress, steps_before = self._progress, self._counter.steps
         output = self._step(batch, batch_idx)
         if self._step_end is not None:

@@ -113,10 +113,10 @@ def _batches(
     may_skip, heard = hooks.calls["on_train_batch_start"] is not None, hooks.calls["on_train_batch_end"]
     full_batches, full = loader.full_batches, (loader.batch_size, 1.0, loader.global_batch_size)
     for batch_idx, batch in batches:
-        lap("data")
         size, weight, together = full if batch_idx < full_batches else loader.tail(batch_idx)
         begin_batch(batch, size, None, "training_step")
         if may_skip:
+            lap("data")
             skip = run.skips(hooks.start("on_train_batch_start", batch, batch_idx))
             lap("callbacks")
             if skip:
