@@ -10,7 +10,7 @@ from torch.optim.lr_scheduler import ReduceLROnPlateau, StepLR
 
 from lit_accelerators import FullPrecision
 from lit_core import LightningOptimizer
-from lit_core.optimizers import parse_optimizers, toggled
+from lit_core.optimizers import clear_gradients, parse_optimizers, toggled
 
 A, B = SGD([nn.Parameter(torch.zeros(1))], lr=0.1), SGD([nn.Parameter(torch.zeros(1))], lr=0.2)
 SA, SB = StepLR(A, 1), StepLR(B, 1)
@@ -136,3 +136,34 @@ def test_a_wrapped_optimizer_steps_as_the_bare_one_and_shows_its_attributes() ->
     assert torch.equal(bare, inside)
     assert wrapped.param_groups is optimizer.param_groups
     assert repr(wrapped) == "LightningOptimizer('main', SGD)"
+
+
+def test_gradients_of_all_groups_are_cleared_as_by_the_optimizer() -> None:
+    first, second, other = (nn.Parameter(torch.ones(2)) for _ in range(3))
+    optimizer = SGD([first], lr=0.1)
+    optimizer.add_param_group({"params": [second]})
+    for parameter in (first, second, other):
+        parameter.grad = torch.ones(2)
+
+    clear_gradients(optimizer)
+
+    assert first.grad is second.grad is None
+    assert other.grad is not None
+
+
+@pytest.mark.parametrize("where", ["class", "object"])
+def test_a_zero_grad_of_the_users_own_is_called(where: str) -> None:
+    class Own(SGD):
+        def zero_grad(self, set_to_none: bool = True) -> None:
+            super().zero_grad(set_to_none=False)
+
+    parameter = nn.Parameter(torch.ones(2))
+    parameter.grad = torch.ones(2)
+    optimizer = Own([parameter], lr=0.1) if where == "class" else SGD([parameter], lr=0.1)
+    if where == "object":
+        optimizer.zero_grad = lambda: SGD.zero_grad(optimizer, set_to_none=False)  # type: ignore[method-assign]
+
+    clear_gradients(optimizer)
+
+    assert parameter.grad is not None
+    assert parameter.grad.tolist() == [0.0, 0.0]

@@ -14,7 +14,7 @@ from lit_core.loops.groups import Part, make_parts, turns
 from lit_core.loops.optimization import Manual, Optimization, StepCounter, step_end_of
 from lit_core.loops.schedulers import step_schedulers
 from lit_core.module import LightningModule
-from lit_core.optimizers import toggled
+from lit_core.optimizers import clear_gradients, toggled
 from lit_core.run import Run
 
 _REPLACEABLE = ("optimizer_zero_grad", "optimizer_step", "backward", "configure_gradient_clipping")
@@ -70,7 +70,7 @@ class Plain:
         output = self._step(batch, batch_idx)
         loss = output if type(output) is Tensor else loss_of(output)
         forward = perf_counter()
-        self._optimizer.zero_grad()
+        clear_gradients(self._optimizer)
         if loss is None:
             self._note_times(begin, forward, forward)
             return None
@@ -306,7 +306,7 @@ class Automatic:
             self._module.optimizer_zero_grad(self._progress.epoch, batch_idx, part.optimizer, part.index)
             self._enter(before)
         else:
-            part.optimizer.zero_grad()
+            clear_gradients(part.optimizer)
         part.close_group()
 
     def _step_part(self, part: Part) -> None:
