@@ -2,7 +2,7 @@
 
 Run with ``hatch run bench:overhead`` (pytorch-lightning beside it), or
 ``hatch run python tests/benchmarks/overhead.py``. A tiny MLP (32-64-2), batches of 32 from a DataLoader, SGD, one
-thread: nothing hides the cost of the loop. The two loops take turns of 20 batches, so that both meet the same machine
+thread: nothing hides the cost of the loop. The two loops take turns of 50 batches, so that both meet the same machine
 even where its speed changes within a second. Time is CPU time: of the bare loop that of its turns, of ours that of all
 else the process did, its start and end, files and background threads included. The row "the bare loop" has a second
 bare loop in our place: what it is off 1.00 is the error of the figures.
@@ -38,7 +38,7 @@ BOUNDS = {
     "fit from a TensorDataset, whose batches are taken whole": None,
 }
 FIRST_STEP_MS = 50
-TURN = 20
+TURN = 50
 Turn = Callable[[], object]
 Case = Callable[[DataLoader, int, Turn], object]
 Bare = Callable[[DataLoader, int], Iterator[None]]
