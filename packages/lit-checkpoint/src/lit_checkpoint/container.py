@@ -196,7 +196,8 @@ def fastest_crc32() -> Callable[[memoryview, int], int]:
     with suppress(ImportError):
         from isal.isal_zlib import crc32
 
-        return crc32
+        fast: Callable[[memoryview, int], int] = crc32
+        return fast
     return zlib.crc32
 
 
