@@ -80,6 +80,24 @@ def test_file_is_flushed_before_the_rename_and_its_folder_after(tmp_path, faulty
     assert fake.calls[-6:] == ["fsync", "close", "replace", "open", "fsync", "close"]
 
 
+def test_who_cleans_up_before_a_new_file_is_locked_does_not_break_the_write(tmp_path, monkeypatch):
+    """Another writer's ``remove_litter`` in the same folder finds the file that was made and is not locked yet."""
+    lock, cleaned = storage._lock, []
+
+    def lock_late(descriptor):
+        if not cleaned:
+            cleaned.extend(partials(tmp_path))
+            LocalStorage().remove_litter(str(tmp_path))
+        lock(descriptor)
+
+    monkeypatch.setattr(storage, "_lock", lock_late)
+    LocalStorage().write_text(str(tmp_path / "index.json"), "whole")
+
+    assert len(cleaned) == 1
+    assert (tmp_path / "index.json").read_text() == "whole"
+    assert partials(tmp_path) == []
+
+
 def test_litter_of_a_dead_writer_is_removed_and_the_file_of_a_live_one_is_not(tmp_path):
     code = """
 import os, sys

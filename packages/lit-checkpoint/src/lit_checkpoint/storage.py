@@ -24,6 +24,7 @@ PARTIAL = ".partial"
 
 _OBJECT_STORES = frozenset({"s3", "s3a", "gs", "gcs", "abfs", "abfss", "az", "adl", "oci", "oss", "r2", "hf"})
 _SPARE_BYTES = 1 << 20
+_OPENINGS = 3
 _FLUSH_EVERY = 1 << 26  # the disk writes while the next bytes are summed and copied
 
 
@@ -139,11 +140,9 @@ class LocalStorage(Storage):
         folder = folder or os.curdir
         os.makedirs(folder, exist_ok=True)  # noqa: PTH103
         _require_space(folder, path, num_bytes)
-        partial = os.path.join(folder, _partial_name(name))  # noqa: PTH118
-        descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o666)
+        partial, descriptor = _open_partial(folder, name)
         try:
             try:
-                _lock(descriptor)
                 sink = _LocalSink(descriptor)
                 try:
                     produce(sink)
@@ -288,10 +287,22 @@ def _require_space(folder: str, path: str, num_bytes: int) -> None:
         )
 
 
+def _open_partial(folder: str, name: str) -> tuple[str, int]:
+    """A new file to write ``name`` to, locked, so that nobody takes it for what a killed writer left."""
+    for attempt in range(_OPENINGS):
+        partial = os.path.join(folder, _partial_name(name))  # noqa: PTH118
+        descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o666)
+        _lock(descriptor)
+        if attempt == _OPENINGS - 1 or os.path.exists(partial):  # noqa: PTH110
+            break
+        os.close(descriptor)  # somebody who cleaned up was there before the lock
+    return partial, descriptor
+
+
 def _lock(descriptor: int) -> None:
     if fcntl is not None:
         with suppress(OSError):  # some network file systems have no locks
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(descriptor, fcntl.LOCK_EX)  # waits for who looks whether it is left over, and removes it
 
 
 def _remove_if_unlocked(path: str) -> None:

@@ -1,7 +1,6 @@
 """The one clock of a run."""
 
 import time
-from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -36,7 +35,7 @@ class Progress:
     cursor: int = 0
     batches: int = 0
     global_step: int = 0
-    optimizer_steps: defaultdict[str, int] = field(default_factory=lambda: defaultdict(int))
+    optimizer_steps: dict[str, int] = field(default_factory=dict)
     samples: int = 0
     train_time_s: float = 0.0
     point: SafePoint = "start"
@@ -44,6 +43,10 @@ class Progress:
 
     def __post_init__(self) -> None:
         self._started: float | None = None
+
+    def count_step(self, name: str) -> None:
+        """One optimizer stepped."""
+        self.optimizer_steps[name] = self.optimizer_steps.get(name, 0) + 1
 
     def start_timer(self) -> None:
         """Training time runs from now."""
@@ -73,11 +76,7 @@ class Progress:
         if unknown:
             raise ValueError(f"Unknown progress fields {sorted(unknown)}: was the checkpoint saved by a newer version?")
         for name, value in state.items():
-            if name == "optimizer_steps":
-                self.optimizer_steps.clear()
-                self.optimizer_steps.update(value)
-            else:
-                setattr(self, name, value)
+            setattr(self, name, dict(value) if isinstance(value, dict) else value)
 
     def leave_epoch(self) -> None:
         """The epoch is over, its last hook has run."""

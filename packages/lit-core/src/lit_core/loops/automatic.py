@@ -78,7 +78,8 @@ class Plain:
         backward = perf_counter()
         self._optimizer.step()
         progress = self._progress
-        progress.optimizer_steps[self._name] += 1
+        steps = progress.optimizer_steps
+        steps[self._name] = steps.get(self._name, 0) + 1
         progress.global_step += 1
         if self._has_schedulers:
             step_schedulers(self._run, "step")

@@ -35,11 +35,11 @@ class StepCounter:
         ]
 
     def _counter(self, name: str) -> Callable[..., None]:
-        counts = self._progress.optimizer_steps
+        count = self._progress.count_step
 
         def counted(*_: Any) -> None:
             self.steps += 1
-            counts[name] += 1
+            count(name)
 
         return counted
 
