@@ -77,7 +77,7 @@ def test_death_at_any_call_leaves_the_old_file_or_the_new_one_complete(
 def test_file_is_flushed_before_the_rename_and_its_folder_after(tmp_path, faulty_os, make_state):
     fake = faulty_os(0)
     save(make_state(1), tmp_path / "a.ckpt")
-    assert fake.calls[-6:] == ["fsync", "close", "replace", "open", "fsync", "close"]
+    assert fake.calls[-6:] == ["fsync", "replace", "close", "open", "fsync", "close"]
 
 
 def test_who_cleans_up_before_a_new_file_is_locked_does_not_break_the_write(tmp_path, monkeypatch):
@@ -96,6 +96,22 @@ def test_who_cleans_up_before_a_new_file_is_locked_does_not_break_the_write(tmp_
     assert len(cleaned) == 1
     assert (tmp_path / "index.json").read_text() == "whole"
     assert partials(tmp_path) == []
+
+
+@pytest.mark.skipif(os.name == "nt", reason="needs locks")
+def test_who_cleans_up_before_a_finished_file_has_its_name_does_not_break_the_write(tmp_path, monkeypatch):
+    replace, cleaned = os.replace, []
+
+    def replace_late(source, target):
+        cleaned.extend(partials(tmp_path))
+        LocalStorage().remove_litter(str(tmp_path))
+        replace(source, target)
+
+    monkeypatch.setattr(os, "replace", replace_late)
+    LocalStorage().write_text(str(tmp_path / "index.json"), "whole")
+
+    assert len(cleaned) == 1
+    assert (tmp_path / "index.json").read_text() == "whole"
 
 
 def test_litter_of_a_dead_writer_is_removed_and_the_file_of_a_live_one_is_not(tmp_path):

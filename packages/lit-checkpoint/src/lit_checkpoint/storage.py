@@ -150,9 +150,12 @@ class LocalStorage(Storage):
                 finally:
                     sink.release()
                 _flush_and_check(descriptor, partial, check)
+                if fcntl is not None:  # still locked: else somebody could take it for litter in between
+                    os.replace(partial, path)  # noqa: PTH105
             finally:
                 os.close(descriptor)
-            os.replace(partial, path)  # noqa: PTH105
+            if fcntl is None:  # where open files cannot be renamed
+                os.replace(partial, path)  # noqa: PTH105
         except BaseException:
             with suppress(OSError):
                 os.unlink(partial)  # noqa: PTH108
