@@ -55,6 +55,15 @@ class Ends(Callback):
         (self.folder / f"end_{trainer.global_rank}").write_text(f"{trainer.global_step} {exception}")
 
 
+def check_both_end_before_the_next_save(trainer: Trainer, folder: Path) -> None:
+    with pytest.raises((OSError, RuntimeError), match="the disk is gone"):
+        trainer.fit(Classifier(), DataLoader(data(4 * FIRST_SAVE), batch_size=1))
+    ends = [(folder / f"end_{rank}").read_text().partition(" ") for rank in (0, 1)]
+    assert ends[0][0] == ends[1][0]
+    assert FIRST_SAVE < int(ends[0][0]) < 2 * FIRST_SAVE
+    assert all("the disk is gone" in text for _, _, text in ends)
+
+
 def test_all_processes_raise_at_one_step_before_the_next_save(tmp_path: Path) -> None:
     trainer = Trainer(
         accelerator="cpu",
@@ -70,12 +79,7 @@ def test_all_processes_raise_at_one_step_before_the_next_save(tmp_path: Path) ->
             Ends(tmp_path),
         ],
     )
-    with pytest.raises((OSError, RuntimeError), match="the disk is gone"):
-        trainer.fit(Classifier(), DataLoader(data(4 * FIRST_SAVE), batch_size=1))
-    ends = [(tmp_path / f"end_{rank}").read_text().partition(" ") for rank in (0, 1)]
-    assert ends[0][0] == ends[1][0]
-    assert FIRST_SAVE < int(ends[0][0]) < 2 * FIRST_SAVE
-    assert all("the disk is gone" in text for _, _, text in ends)
+    check_both_end_before_the_next_save(trainer, tmp_path)
 
 
 sharded = partial(FSDPStrategy, start="fork", state_dict_type="sharded", wrap=["Linear"])
@@ -230,12 +234,7 @@ def test_an_error_of_one_thread_ends_all_processes_at_one_step_before_the_next_s
             Ends(tmp_path),
         ],
     )
-    with pytest.raises((OSError, RuntimeError), match="the disk is gone"):
-        trainer.fit(Classifier(), DataLoader(data(4 * FIRST_SAVE), batch_size=1))
-    ends = [(tmp_path / f"end_{rank}").read_text().partition(" ") for rank in (0, 1)]
-    assert ends[0][0] == ends[1][0]
-    assert FIRST_SAVE < int(ends[0][0]) < 2 * FIRST_SAVE
-    assert all("the disk is gone" in text for _, _, text in ends)
+    check_both_end_before_the_next_save(trainer, tmp_path)
     assert not list((tmp_path / "kept").glob("*.ckpt"))
 
 

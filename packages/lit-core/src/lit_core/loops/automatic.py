@@ -78,7 +78,7 @@ class Plain:
         backward = perf_counter()
         self._optimizer.step()
         progress = self._progress
-        steps = progress.optimizer_steps
+        steps = progress.optimizer_steps  # counted here: a call of count_step for each batch can be measured
         steps[self._name] = steps.get(self._name, 0) + 1
         progress.global_step += 1
         if self._has_schedulers:
